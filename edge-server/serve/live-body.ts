@@ -1,0 +1,138 @@
+/**
+ * The part of a body that is arriving: slices that grow while readers follow them. One live body per stored version;
+ * one or more runs feed it. Owns the bytes until the store has them; knows nothing of sockets, upstreams or the store.
+ */
+import { SLICE_BYTES } from '../store/contract.ts';
+
+/** What a reader finds at a position. */
+export type LivePiece =
+  | { readonly kind: 'bytes'; readonly bytes: Buffer }
+  /** On its way: await `progress()`. */
+  | { readonly kind: 'later' }
+  /** Not arriving here: it is in the store, or somebody must fetch it. */
+  | { readonly kind: 'elsewhere' }
+  /** The body ends here. */
+  | { readonly kind: 'end' };
+
+interface GrowingSlice {
+  bytes: Buffer;
+  filled: number;
+  whole: boolean;
+}
+
+const LATER: LivePiece = { kind: 'later' };
+const ELSEWHERE: LivePiece = { kind: 'elsewhere' };
+const END: LivePiece = { kind: 'end' };
+const FIRST_ALLOCATION = 16 * 1024;
+
+export class LiveBody {
+  /** Bytes of the whole body; `undefined` until the upstream has said or the body has ended. */
+  length: number | undefined;
+  readonly #slices = new Map<number, GrowingSlice>();
+  #wake: (() => void)[] = [];
+  /** Readers that follow; a run looks at this when it decides whether to go on. */
+  readers = 0;
+  /** Position of the reader that is furthest ahead; a read-ahead run stays near it. */
+  furthestReader = 0;
+
+  constructor(length: number | undefined) {
+    this.length = length;
+  }
+
+  /** Announces that slice `n` is being fetched, so that readers wait for it here and nobody fetches it twice. */
+  expect(n: number): void {
+    if (this.#slices.has(n)) return;
+    const bytes = this.length === undefined ? EMPTY : Buffer.allocUnsafeSlow(this.sliceLength(n));
+    this.#slices.set(n, { bytes, filled: 0, whole: false });
+  }
+
+  expects(n: number): boolean {
+    return this.#slices.has(n);
+  }
+
+  /** Copies as much of `chunk` from `from` as fits into slice `n`; returns how many bytes it took. Readers are told by `flush`. */
+  add(n: number, chunk: Buffer, from: number): number {
+    const slice = this.#slices.get(n);
+    if (slice === undefined) return chunk.length - from;
+    const wanted = Math.min(chunk.length - from, this.sliceLength(n) - slice.filled);
+    if (slice.filled + wanted > slice.bytes.length) slice.bytes = grown(slice, slice.filled + wanted);
+    chunk.copy(slice.bytes, slice.filled, from, from + wanted);
+    slice.filled += wanted;
+    if (slice.filled === this.sliceLength(n)) slice.whole = true;
+    return wanted;
+  }
+
+  /** The slice's bytes when it is whole, to be given to the store. */
+  wholeSlice(n: number): Buffer | undefined {
+    const slice = this.#slices.get(n);
+    return slice?.whole === true ? slice.bytes.subarray(0, slice.filled) : undefined;
+  }
+
+  /** The body has ended: its length is now known and its last slice whole. Returns that slice's number, if it has bytes that were not whole yet. */
+  finish(length: number): number | undefined {
+    this.length = length;
+    const last = Math.floor(length / SLICE_BYTES);
+    const slice = this.#slices.get(last);
+    if (slice === undefined) return undefined;
+    if (slice.filled === 0) {
+      this.#slices.delete(last);
+      return undefined;
+    }
+    if (slice.whole) return undefined;
+    slice.whole = true;
+    return last;
+  }
+
+  /** The store has slice `n`, or nobody will bring it: readers look elsewhere from now on. */
+  drop(n: number): void {
+    this.#slices.delete(n);
+  }
+
+  /** Slices that were announced or began but did not become whole are given up. */
+  dropUnfinished(): void {
+    for (const [n, slice] of this.#slices) if (!slice.whole) this.#slices.delete(n);
+  }
+
+  get held(): number {
+    return this.#slices.size;
+  }
+
+  /** What is readable at byte `at`, at most to byte `end` and to the end of its slice. */
+  piece(at: number, end: number): LivePiece {
+    if (this.length !== undefined && at >= this.length) return END;
+    const n = Math.floor(at / SLICE_BYTES);
+    const slice = this.#slices.get(n);
+    if (slice === undefined) return ELSEWHERE;
+    const offset = at - n * SLICE_BYTES;
+    if (slice.filled <= offset) return LATER;
+    const until = Math.min(slice.filled, end - n * SLICE_BYTES);
+    return { kind: 'bytes', bytes: slice.bytes.subarray(offset, until) };
+  }
+
+  /** Resolves at the next `flush`. Every run ends with a flush, so the wait is bounded by the upstream's timeouts. */
+  progress(): Promise<void> {
+    return new Promise((resolve) => this.#wake.push(resolve));
+  }
+
+  /** Wakes every waiting reader. */
+  flush(): void {
+    if (this.#wake.length === 0) return;
+    const wake = this.#wake;
+    this.#wake = [];
+    for (const resolve of wake) resolve();
+  }
+
+  sliceLength(n: number): number {
+    if (this.length === undefined) return SLICE_BYTES;
+    return Math.min(SLICE_BYTES, this.length - n * SLICE_BYTES);
+  }
+}
+
+const EMPTY = Buffer.alloc(0);
+
+function grown(slice: GrowingSlice, needed: number): Buffer {
+  const size = Math.min(SLICE_BYTES, Math.max(needed, slice.bytes.length * 2, FIRST_ALLOCATION));
+  const larger = Buffer.allocUnsafeSlow(size);
+  slice.bytes.copy(larger, 0, 0, slice.filled);
+  return larger;
+}
