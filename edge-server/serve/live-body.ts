@@ -3,6 +3,7 @@
  * one or more runs feed it. Owns the bytes until the store has them; knows nothing of sockets, upstreams or the store.
  */
 import { SLICE_BYTES } from '../store/contract.ts';
+import { Readers } from './reader.ts';
 
 /** What a reader finds at a position. */
 export type LivePiece =
@@ -30,10 +31,7 @@ export class LiveBody {
   length: number | undefined;
   readonly #slices = new Map<number, GrowingSlice>();
   #wake: (() => void)[] = [];
-  /** Readers that follow; a run looks at this when it decides whether to go on. */
-  readers = 0;
-  /** Position of the reader that is furthest ahead; a read-ahead run stays near it. */
-  furthestReader = 0;
+  readonly readers = new Readers();
 
   constructor(length: number | undefined) {
     this.length = length;

@@ -1,0 +1,54 @@
+/**
+ * Carries a stretch of a representation from its source to a client: back-pressure on one side, patience on the other.
+ * A body that can't be completed aborts the response; it is never ended as if whole (RFC 9112 §8).
+ */
+import type { ResponseSink } from '../http/exchange.ts';
+import type { BodySource } from './body-source.ts';
+
+/**
+ * Writes bytes `[from, end)` of the source (to its end when `end` is Infinity). Returns the word for why it stopped
+ * early, or `undefined` when everything was written. Ends or aborts nothing itself.
+ */
+export async function pump(
+  source: BodySource,
+  sink: ResponseSink,
+  from: number,
+  end: number,
+): Promise<string | undefined> {
+  let at = from;
+  while (at < end && !sink.closed) {
+    const found = source.piece(at, end);
+    const piece = found instanceof Promise ? await found : found;
+    switch (piece.kind) {
+      case 'bytes': {
+        if (sink.closed) {
+          piece.release?.();
+          return 'client-gone';
+        }
+        at += piece.bytes.length;
+        if (!sink.write(piece.bytes, piece.release)) await sink.drained();
+        break;
+      }
+      case 'later':
+        await Promise.race([piece.until, closed(sink)]);
+        break;
+      case 'end':
+        return end === Number.POSITIVE_INFINITY ? undefined : 'short-body';
+      case 'lost':
+        return piece.why;
+    }
+  }
+  return sink.closed && at < end ? 'client-gone' : undefined;
+}
+
+const closings = new WeakMap<ResponseSink, Promise<void>>();
+
+/** One promise per response for the end of its client, so that waiting for bytes does not outlive it. */
+function closed(sink: ResponseSink): Promise<void> {
+  let promise = closings.get(sink);
+  if (promise === undefined) {
+    promise = new Promise((resolve) => sink.onClose(() => resolve()));
+    closings.set(sink, promise);
+  }
+  return promise;
+}
