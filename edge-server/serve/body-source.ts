@@ -77,6 +77,11 @@ export class BodySource {
     return this.#read(entry, at, end);
   }
 
+  /** Ends a wait of this reader (and, harmlessly, of others of the same live body). */
+  wake(): void {
+    this.#live?.flush();
+  }
+
   /** Must be called when the walk is over, in whatever way. */
   close(): void {
     if (this.#reader !== undefined) this.#live?.readers.leave(this.#reader);

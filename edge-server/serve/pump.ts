@@ -15,6 +15,8 @@ export async function pump(
   from: number,
   end: number,
 ): Promise<string | undefined> {
+  // A reader whose client has left must not wait for bytes that nobody may bring.
+  sink.onClose(() => source.wake());
   let at = from;
   while (at < end && !sink.closed) {
     const found = source.piece(at, end);
@@ -30,7 +32,7 @@ export async function pump(
         break;
       }
       case 'later':
-        await Promise.race([piece.until, closed(sink)]);
+        await piece.until;
         break;
       case 'end':
         return end === Number.POSITIVE_INFINITY ? undefined : 'short-body';
@@ -39,16 +41,4 @@ export async function pump(
     }
   }
   return sink.closed && at < end ? 'client-gone' : undefined;
-}
-
-const closings = new WeakMap<ResponseSink, Promise<void>>();
-
-/** One promise per response for the end of its client, so that waiting for bytes does not outlive it. */
-function closed(sink: ResponseSink): Promise<void> {
-  let promise = closings.get(sink);
-  if (promise === undefined) {
-    promise = new Promise((resolve) => sink.onClose(() => resolve()));
-    closings.set(sink, promise);
-  }
-  return promise;
 }

@@ -1,0 +1,63 @@
+/**
+ * What a worker has counted since it began, as plain numbers: one addition a request on the hot path. Read once a second
+ * for the report to the supervisor.
+ */
+
+import type { WaitEnding } from '../cache/collapse.ts';
+import { CACHE_OUTCOMES, type CacheOutcome, EDGE_COUNTERS } from '../counters.ts';
+import type { WriteOutcome } from '../store/contract.ts';
+import type { UpstreamFault } from '../upstream/upstreams.ts';
+
+type ByOutcome = Record<CacheOutcome, number>;
+type Refusal = Extract<WriteOutcome, { kind: 'refused' }>['why'];
+
+export class Counts {
+  readonly requests: ByOutcome = zeroes(CACHE_OUTCOMES);
+  readonly bytes: ByOutcome = zeroes(CACHE_OUTCOMES);
+  /** By the first digit of the status. */
+  readonly classes: [number, number, number, number, number, number] = [0, 0, 0, 0, 0, 0];
+  readonly faults: Record<UpstreamFault, number> = zeroes(EDGE_COUNTERS.upstream_faults_total.label.values);
+  readonly waits: Record<WaitEnding<never>['kind'], number> = zeroes(EDGE_COUNTERS.collapsed_waits_total.label.values);
+  readonly refusals: Record<Refusal, number> = zeroes(EDGE_COUNTERS.store_refused_total.label.values);
+  upstreamRequests = 0;
+  upstreamBytes = 0;
+  aborted = 0;
+  stored = 0;
+  background = 0;
+  purges = 0;
+
+  /** One response of `bytes` body bytes. */
+  answer(outcome: CacheOutcome, status: number, bytes: number): void {
+    this.requests[outcome] += 1;
+    this.bytes[outcome] += bytes;
+    this.classes[(status / 100) | 0]! += 1;
+  }
+
+  refused(outcome: WriteOutcome): void {
+    if (outcome.kind === 'refused') this.refusals[outcome.why] += 1;
+    else this.stored += 1;
+  }
+
+  /** In the shape of the counter table, for the report. */
+  snapshot(): Record<string, number | Record<string, number>> {
+    const [, one, two, three, four, five] = this.classes;
+    return {
+      requests_total: { ...this.requests },
+      response_bytes_total: { ...this.bytes },
+      responses_total: { '1xx': one, '2xx': two, '3xx': three, '4xx': four, '5xx': five },
+      upstream_requests_total: this.upstreamRequests,
+      upstream_bytes_total: this.upstreamBytes,
+      upstream_faults_total: { ...this.faults },
+      collapsed_waits_total: { ...this.waits },
+      aborted_responses_total: this.aborted,
+      stored_total: this.stored,
+      store_refused_total: { ...this.refusals },
+      background_revalidations_total: this.background,
+      purges_total: this.purges,
+    };
+  }
+}
+
+function zeroes<K extends string>(names: readonly K[]): Record<K, number> {
+  return Object.fromEntries(names.map((name) => [name, 0])) as Record<K, number>;
+}

@@ -1,0 +1,244 @@
+/**
+ * The supervisor of one edge server: starts the workers, restarts a dead one, keeps the link to the control plane,
+ * answers the admin listener. It carries no traffic and never opens the store (architecture §3.2).
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { FillManifest, PurgeEntry } from '../control-plane/api.ts';
+import { Fault, type FaultSource } from '../runtime/errors.ts';
+import type { Logger } from '../runtime/log.ts';
+import type { EdgeOptions } from './options.ts';
+import type { FromWorker, ToWorker, WorkerReport, WorkerStart } from './worker-messages.ts';
+
+const RESTART_BASE_MILLIS = 200;
+const RESTART_MAX_MILLIS = 10_000;
+const START_DEADLINE_MILLIS = 30_000;
+const ASK_DEADLINE_MILLIS = 5_000;
+
+interface Worker {
+  readonly index: number;
+  child: ChildProcess;
+  ready: boolean;
+  report: WorkerReport | undefined;
+  restarts: number;
+}
+
+export class Supervisor {
+  readonly #options: EdgeOptions;
+  readonly #log: Logger;
+  readonly #workers: Worker[] = [];
+  readonly #asked = new Map<
+    number,
+    { resolve: (answer: unknown) => void; reject: (error: Error) => void; timer: NodeJS.Timeout }
+  >();
+  readonly #ticketKeys = randomBytes(48).toString('base64');
+  #socketFolder = '';
+  #nextAsk = 1;
+  #closing = false;
+  constructor(options: EdgeOptions, log: Logger) {
+    this.#options = options;
+    this.#log = log;
+  }
+
+  get count(): number {
+    return this.#options.workers === 0 ? availableParallelism() : this.#options.workers;
+  }
+
+  /** Starts every worker; resolves when all serve. A fault of the first start (port, folder, certificate) is the caller's. */
+  async start(): Promise<void> {
+    this.#socketFolder = await mkdtemp(join(tmpdir(), 'nearcast-edge-'));
+    for (let index = 0; index < this.count; index++) {
+      const worker: Worker = { index, child: this.#fork(index), ready: false, report: undefined, restarts: 0 };
+      this.#workers.push(worker);
+      // The first worker alone first: it reports a taken port or an unusable folder once, not once per core.
+      await this.#untilReady(worker);
+      this.#watch(worker);
+    }
+  }
+
+  /** Every worker serves. */
+  get ready(): boolean {
+    return !this.#closing && this.#workers.length === this.count && this.#workers.every((worker) => worker.ready);
+  }
+
+  get draining(): boolean {
+    return this.#closing;
+  }
+
+  reports(): WorkerReport[] {
+    return this.#workers.flatMap((worker) => (worker.report === undefined ? [] : [worker.report]));
+  }
+
+  /** Applies purges in every worker; resolves when each has them durable. */
+  async purge(entries: readonly PurgeEntry[]): Promise<void> {
+    await Promise.all(this.#workers.map((worker) => this.#ask(worker, { kind: 'purge', ask: 0, entries })));
+  }
+
+  /** Tells every worker its manifest. */
+  manifest(manifest: FillManifest): void {
+    for (const worker of this.#workers) this.#send(worker, { kind: 'manifest', manifest });
+  }
+
+  reload(): void {
+    for (const worker of this.#workers) this.#send(worker, { kind: 'reload' });
+  }
+
+  /** Ends the workers: `drain` lets requests under way finish, within the option's deadline. */
+  async close(drain: boolean): Promise<void> {
+    if (this.#closing) return;
+    this.#closing = true;
+    const ended = this.#workers.map(({ child }) => exit(child));
+    for (const worker of this.#workers) this.#send(worker, { kind: 'close', drain });
+    const deadline = (drain ? this.#options.drainTimeout : 0) + 5000;
+    const timer = setTimeout(() => {
+      for (const { child } of this.#workers) child.kill('SIGKILL');
+    }, deadline);
+    await Promise.all(ended);
+    clearTimeout(timer);
+    for (const { timer: asked } of this.#asked.values()) clearTimeout(asked);
+    await rm(this.#socketFolder, { recursive: true, force: true });
+  }
+
+  #fork(index: number): ChildProcess {
+    const start: WorkerStart = {
+      options: this.#options,
+      index,
+      count: this.count,
+      socketFolder: this.#socketFolder,
+      ticketKeys: this.#ticketKeys,
+    };
+    const child = fork(new URL('./worker.ts', import.meta.url), [], {
+      env: { ...process.env, NEARCAST_WORKER_START: JSON.stringify(start) },
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
+    child.on('message', (message: FromWorker) => this.#hear(index, message));
+    return child;
+  }
+
+  async #untilReady(worker: Worker): Promise<void> {
+    const { child } = worker;
+    await new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(() => {
+        child.kill('SIGKILL');
+        end(
+          new Fault('worker-start', `worker ${worker.index} was not ready within ${START_DEADLINE_MILLIS / 1000} s`, {
+            source: 'internal',
+            fix: 'look at the log above',
+          }),
+        );
+      }, START_DEADLINE_MILLIS);
+      const end = (fault: Fault | undefined) => {
+        clearTimeout(timer);
+        child.off('message', heard);
+        child.off('exit', gone);
+        if (fault === undefined) resolve();
+        else reject(fault);
+      };
+      const heard = (message: FromWorker) => {
+        if (message.kind === 'ready') end(undefined);
+        else if (message.kind === 'fault')
+          end(
+            new Fault(message.code, message.message, {
+              source: message.source as FaultSource,
+              exit: message.exit,
+              ...(message.fix === undefined ? {} : { fix: message.fix }),
+            }),
+          );
+      };
+      const gone = (code: number | null, signal: string | null) =>
+        end(
+          new Fault('worker-start', `worker ${worker.index} ended at start (${signal ?? `exit code ${code}`})`, {
+            source: 'internal',
+            fix: 'look at the log above',
+          }),
+        );
+      child.on('message', heard);
+      child.on('exit', gone);
+    });
+    worker.ready = true;
+  }
+
+  #watch(worker: Worker): void {
+    worker.child.once('exit', (code, signal) => {
+      worker.ready = false;
+      worker.report = undefined;
+      if (this.#closing) return;
+      const wait = Math.min(RESTART_BASE_MILLIS * 2 ** worker.restarts, RESTART_MAX_MILLIS);
+      worker.restarts += 1;
+      this.#log.error({ worker: worker.index, code, signal, restartInMillis: wait }, 'worker ended');
+      setTimeout(() => this.#restart(worker), wait).unref();
+    });
+  }
+
+  #restart(worker: Worker): void {
+    if (this.#closing) return;
+    worker.child = this.#fork(worker.index);
+    this.#watch(worker);
+    this.#untilReady(worker).then(
+      () => {
+        this.#log.info({ worker: worker.index }, 'worker restarted');
+        setTimeout(() => {
+          worker.restarts = 0;
+        }, 60_000).unref();
+      },
+      (error: Fault) => this.#log.error({ worker: worker.index, why: error.message }, 'worker did not restart'),
+    );
+  }
+
+  #hear(index: number, message: FromWorker): void {
+    switch (message.kind) {
+      case 'report':
+        this.#workers[index]!.report = message.report;
+        return;
+      case 'answer': {
+        const asked = this.#asked.get(message.ask);
+        this.#asked.delete(message.ask);
+        clearTimeout(asked?.timer);
+        asked?.resolve(message.answer);
+        return;
+      }
+      case 'purge':
+        // A PURGE that one worker received holds in all of them before it is answered.
+        this.purge(message.entries).then(
+          () => this.#send(this.#workers[index]!, { kind: 'purged', ask: message.ask, ok: true }),
+          () => this.#send(this.#workers[index]!, { kind: 'purged', ask: message.ask, ok: false }),
+        );
+        return;
+      case 'changed':
+        for (const worker of this.#workers) if (worker.index !== index) this.#send(worker, message);
+        return;
+      case 'ready':
+      case 'fault':
+        return;
+    }
+  }
+
+  #ask(worker: Worker, message: Extract<ToWorker, { ask: number }>): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const ask = this.#nextAsk++;
+      const timer = setTimeout(() => {
+        this.#asked.delete(ask);
+        reject(
+          new Fault('worker-silent', `worker ${worker.index} did not answer within ${ASK_DEADLINE_MILLIS} ms`, {
+            source: 'internal',
+            retry: true,
+          }),
+        );
+      }, ASK_DEADLINE_MILLIS);
+      this.#asked.set(ask, { resolve, reject, timer });
+      this.#send(worker, { ...message, ask });
+    });
+  }
+
+  #send(worker: Worker, message: ToWorker): void {
+    if (worker.child.connected) worker.child.send(message, () => {});
+  }
+}
+
+function exit(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
+  return new Promise((resolve) => child.once('exit', () => resolve()));
+}

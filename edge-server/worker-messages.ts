@@ -1,0 +1,51 @@
+/** What the supervisor and its workers say to each other over the IPC channel. */
+import type { FillManifest, FillProgress, PurgeEntry } from '../control-plane/api.ts';
+import type { EdgeOptions } from './options.ts';
+import type { StoreStat } from './store/contract.ts';
+
+/** How a worker begins: in its environment as JSON, so that it is there before any module runs. */
+export interface WorkerStart {
+  readonly options: EdgeOptions;
+  readonly index: number;
+  readonly count: number;
+  /** Folder of the Unix sockets between the workers. */
+  readonly socketFolder: string;
+  /** 48 bytes, base64: TLS session ticket keys that all workers share. */
+  readonly ticketKeys: string;
+}
+
+export type ToWorker =
+  | { readonly kind: 'purge'; readonly ask: number; readonly entries: readonly PurgeEntry[] }
+  | { readonly kind: 'purged'; readonly ask: number; readonly ok: boolean }
+  | { readonly kind: 'manifest'; readonly manifest: FillManifest }
+  | { readonly kind: 'changed'; readonly keys: readonly string[] }
+  | { readonly kind: 'reload' }
+  | { readonly kind: 'close'; readonly drain: boolean };
+
+export type FromWorker =
+  | { readonly kind: 'ready' }
+  | {
+      readonly kind: 'fault';
+      readonly code: string;
+      readonly message: string;
+      readonly fix: string | undefined;
+      readonly source: string;
+      readonly exit: number;
+    }
+  | { readonly kind: 'report'; readonly report: WorkerReport }
+  | { readonly kind: 'answer'; readonly ask: number; readonly answer: unknown }
+  | { readonly kind: 'purge'; readonly ask: number; readonly entries: readonly PurgeEntry[] }
+  /** Keys that this worker, their owner, has replaced or removed. */
+  | { readonly kind: 'changed'; readonly keys: readonly string[] };
+
+/** Once a second. */
+export interface WorkerReport {
+  readonly counters: Record<string, number | Record<string, number>>;
+  readonly connections: number;
+  readonly eventLoopDelayMillis: number;
+  readonly store: StoreStat;
+  readonly purgeLogNumber: number;
+  readonly fill: FillProgress;
+  /** Asked for since the last report: path → [requests, bytes], at most 1,000. */
+  readonly popularity: Readonly<Record<string, readonly [requests: number, bytes: number]>>;
+}
