@@ -16,6 +16,7 @@ import type { LiveBody } from './live-body.ts';
 const HELD_SLICES = 16;
 const UNSETTLED_SLICES = 8;
 const AHEAD_BYTES = 8 * SLICE_BYTES;
+const ANNOUNCED_SLICES = 4;
 /** Without readers a stored body is still completed when at most this much is missing; else it stops at a slice's end. */
 const COMPLETE_ALONE_BYTES = 64 * SLICE_BYTES;
 
@@ -51,6 +52,7 @@ export class BodyRun {
   #skip: number;
   #unsettled = 0;
   #oldest: number;
+  #announced = -1;
   #paused = false;
   #ended = false;
   #settled: (() => void) | undefined;
@@ -63,7 +65,7 @@ export class BodyRun {
     const firstSlice = Math.ceil(options.firstByte / SLICE_BYTES);
     this.#skip = firstSlice * SLICE_BYTES - options.firstByte;
     this.#oldest = firstSlice;
-    this.#live.expect(firstSlice);
+    this.#announce(firstSlice);
   }
 
   /** Slices dropped from memory that the store does not show yet: who comes now can't read from the start. */
@@ -81,12 +83,14 @@ export class BodyRun {
     }
     while (from < chunk.length) {
       const n = Math.floor(this.#cursor / SLICE_BYTES);
-      this.#live.expect(n);
-      const took = this.#live.add(n, chunk, from);
-      if (took === 0) break;
+      this.#announce(n);
+      const before = this.#live.wholeSlice(n) !== undefined;
+      const took = this.#live.add(n, this.#cursor - n * SLICE_BYTES, chunk, from);
+      // More than the length that the head declared: the upstream layer refuses that before it comes here.
+      if (took <= 0) break;
       from += took;
       this.#cursor += took;
-      const whole = this.#live.wholeSlice(n);
+      const whole = before ? undefined : this.#live.wholeSlice(n);
       if (whole !== undefined) this.#sliceWhole(n, whole);
     }
     this.#live.flush();
@@ -98,7 +102,7 @@ export class BodyRun {
     if (this.#ended) return;
     this.#ended = true;
     if (!this.#options.whole) {
-      this.#live.dropUnfinished();
+      this.#live.dropUnfinished(Math.floor(this.#cursor / SLICE_BYTES), this.#announced);
       void this.#settle().then(() => this.#conclude({ kind: 'run' }));
       return;
     }
@@ -139,6 +143,16 @@ export class BodyRun {
     const tooFar = !this.#options.whole && readers.size > 0 && this.#cursor - readers.fastest() > AHEAD_BYTES;
     const unread = !(kept && this.#options.visible) && readers.size > 0 && this.#live.held > HELD_SLICES;
     this.#setPaused(this.#unsettled > UNSETTLED_SLICES || tooFar || unread);
+  }
+
+  /** Tells readers which slices come next, so that they wait here instead of fetching those again. */
+  #announce(n: number): void {
+    if (n <= this.#announced) return;
+    const { endByte } = this.#options;
+    const last = endByte === undefined ? n : Math.ceil(endByte / SLICE_BYTES) - 1;
+    for (this.#announced = n; this.#announced < Math.min(n + ANNOUNCED_SLICES, last); this.#announced++)
+      this.#live.expect(this.#announced);
+    this.#live.expect(this.#announced);
   }
 
   #unwanted(): boolean {
@@ -190,7 +204,7 @@ export class BodyRun {
   }
 
   #giveUp(why: string): void {
-    this.#live.dropUnfinished();
+    this.#live.dropUnfinished(Math.floor(this.#cursor / SLICE_BYTES), this.#announced);
     void this.#settle().then(() => {
       if (this.#options.visible) void this.#options.finish(this.#live.length ?? 0);
       else this.#options.writer?.abandon();

@@ -6,6 +6,7 @@
 import type { StoredResponse } from '../cache/stored-response.ts';
 import type { Store, StoredEntry } from '../store/contract.ts';
 import { SLICE_BYTES } from '../store/contract.ts';
+import type { Ask } from './context.ts';
 import type { LiveBody } from './live-body.ts';
 import type { Reader } from './reader.ts';
 
@@ -15,9 +16,16 @@ export interface SliceFetcher {
    * Fetches from slice `n` on, at most to byte `end`, joining a fetch of the same slice that is under way.
    * `undefined`: it can't be fetched without mixing versions.
    */
-  fetchSlices(response: StoredResponse, n: number, end: number): LiveBody | undefined;
-  /** The live body of a response while something is arriving for it. */
-  liveBody(id: string): LiveBody | undefined;
+  fetchSlices(ask: Ask, response: StoredResponse, n: number, end: number): Arriving | undefined;
+  /** Announces a body that is arriving, so that others follow it; returns what ends that. */
+  list(id: string, arriving: Arriving): () => void;
+}
+
+/** A live body and who brings it. */
+export interface Arriving {
+  readonly live: LiveBody;
+  /** A reader has moved or left: the run may go on, or stop. */
+  pace(): void;
 }
 
 export type Piece =
@@ -29,37 +37,37 @@ export type Piece =
 /** How often a walk asks for the same missing slice before it gives up. */
 const FETCHES_PER_SLICE = 2;
 
-export class BodySource {
+export interface BodySourceOptions {
+  readonly ask: Ask;
   readonly response: StoredResponse;
-  readonly #store: Store;
-  readonly #fetcher: SliceFetcher;
+  readonly store: Store;
+  readonly fetcher: SliceFetcher;
+  readonly entry?: StoredEntry | undefined;
+  readonly arriving?: Arriving | undefined;
+  /** Where the walk begins. */
+  readonly from: number;
+}
+
+export class BodySource {
+  readonly #options: BodySourceOptions;
   #entry: StoredEntry | undefined;
-  #live: LiveBody | undefined;
+  #arriving: Arriving | undefined;
   #reader: Reader | undefined;
   #lastMissing = -1;
   #fetches = 0;
 
-  constructor(options: {
-    response: StoredResponse;
-    store: Store;
-    fetcher: SliceFetcher;
-    entry?: StoredEntry | undefined;
-    live?: LiveBody | undefined;
-    from: number;
-  }) {
-    this.response = options.response;
-    this.#store = options.store;
-    this.#fetcher = options.fetcher;
+  constructor(options: BodySourceOptions) {
+    this.#options = options;
     this.#entry = options.entry;
-    if (options.live !== undefined) this.#follow(options.live, options.from);
+    if (options.arriving !== undefined) this.#follow(options.arriving, options.from);
   }
 
   /** The next bytes at `at`, at most to byte `end` (Infinity while the length is unknown) and to the end of their slice. */
   piece(at: number, end: number): Piece | Promise<Piece> {
     if (at >= end) return { kind: 'end' };
-    const live = this.#live;
+    const live = this.#arriving?.live;
     if (live !== undefined) {
-      if (this.#reader !== undefined) this.#reader.at = at;
+      this.#move(at);
       const found = live.piece(at, end);
       switch (found.kind) {
         case 'bytes':
@@ -79,26 +87,28 @@ export class BodySource {
 
   /** Ends a wait of this reader (and, harmlessly, of others of the same live body). */
   wake(): void {
-    this.#live?.flush();
+    this.#arriving?.live.flush();
   }
 
   /** Must be called when the walk is over, in whatever way. */
   close(): void {
-    if (this.#reader !== undefined) this.#live?.readers.leave(this.#reader);
+    if (this.#reader === undefined) return;
+    this.#arriving?.live.readers.leave(this.#reader);
     this.#reader = undefined;
+    this.#arriving?.pace();
   }
 
   #stored(): StoredEntry | undefined {
     if (this.#entry !== undefined) return this.#entry;
-    const { key, variant, id } = this.response;
-    const entry = this.#store.shelf(key)?.variant(variant);
+    const { key, variant, id } = this.#options.response;
+    const entry = this.#options.store.shelf(key)?.variant(variant);
     if (entry?.response.id === id) this.#entry = entry;
     return this.#entry;
   }
 
   #read(entry: StoredEntry, at: number, end: number): Piece | Promise<Piece> {
     const n = Math.floor(at / SLICE_BYTES);
-    const found = this.#store.readSlice(entry, n);
+    const found = this.#options.store.readSlice(entry, n);
     if (found instanceof Promise) return found.then((read) => this.#cut(read, n, at, end));
     return this.#cut(found, n, at, end);
   }
@@ -120,17 +130,26 @@ export class BodySource {
     this.#fetches = n === this.#lastMissing ? this.#fetches + 1 : 1;
     this.#lastMissing = n;
     if (this.#fetches > FETCHES_PER_SLICE) return { kind: 'lost', why };
-    const live = this.#fetcher.fetchSlices(this.response, n, end);
-    if (live === undefined) return { kind: 'lost', why };
-    if (live !== this.#live) this.#follow(live, at);
+    const { ask, response, fetcher } = this.#options;
+    const arriving = fetcher.fetchSlices(ask, response, n, end);
+    if (arriving === undefined) return { kind: 'lost', why };
+    if (arriving !== this.#arriving) this.#follow(arriving, at);
     // An entry looked up before may not show slices that arrive from now on.
     this.#entry = undefined;
-    return { kind: 'later', until: live.progress() };
+    return { kind: 'later', until: arriving.live.progress() };
   }
 
-  #follow(live: LiveBody, at: number): void {
+  #follow(arriving: Arriving, at: number): void {
     this.close();
-    this.#live = live;
-    this.#reader = live.readers.follow(at);
+    this.#arriving = arriving;
+    this.#reader = arriving.live.readers.follow(at);
+  }
+
+  #move(at: number): void {
+    const reader = this.#reader;
+    if (reader === undefined || reader.at === at) return;
+    const slice = Math.floor(reader.at / SLICE_BYTES);
+    reader.at = at;
+    if (Math.floor(at / SLICE_BYTES) !== slice) this.#arriving!.pace();
   }
 }

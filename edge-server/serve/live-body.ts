@@ -24,6 +24,7 @@ interface GrowingSlice {
 const LATER: LivePiece = { kind: 'later' };
 const ELSEWHERE: LivePiece = { kind: 'elsewhere' };
 const END: LivePiece = { kind: 'end' };
+const EMPTY = Buffer.alloc(0);
 const FIRST_ALLOCATION = 16 * 1024;
 
 export class LiveBody {
@@ -39,25 +40,29 @@ export class LiveBody {
 
   /** Announces that slice `n` is being fetched, so that readers wait for it here and nobody fetches it twice. */
   expect(n: number): void {
-    if (this.#slices.has(n)) return;
-    const bytes = this.length === undefined ? EMPTY : Buffer.allocUnsafeSlow(this.sliceLength(n));
-    this.#slices.set(n, { bytes, filled: 0, whole: false });
+    if (!this.#slices.has(n)) this.#slices.set(n, { bytes: EMPTY, filled: 0, whole: false });
   }
 
   expects(n: number): boolean {
     return this.#slices.has(n);
   }
 
-  /** Copies as much of `chunk` from `from` as fits into slice `n`; returns how many bytes it took. Readers are told by `flush`. */
-  add(n: number, chunk: Buffer, from: number): number {
+  /**
+   * Takes the bytes of `chunk` from `from` that belong at `offset` of slice `n`; returns how many bytes lie in that slice.
+   * Bytes that are here already, or are wanted no more, are passed over: two runs of one version bring the same bytes.
+   * Readers are told by `flush`.
+   */
+  add(n: number, offset: number, chunk: Buffer, from: number): number {
+    const within = Math.min(chunk.length - from, this.sliceLength(n) - offset);
     const slice = this.#slices.get(n);
-    if (slice === undefined) return chunk.length - from;
-    const wanted = Math.min(chunk.length - from, this.sliceLength(n) - slice.filled);
-    if (slice.filled + wanted > slice.bytes.length) slice.bytes = grown(slice, slice.filled + wanted);
-    chunk.copy(slice.bytes, slice.filled, from, from + wanted);
-    slice.filled += wanted;
-    if (slice.filled === this.sliceLength(n)) slice.whole = true;
-    return wanted;
+    if (slice === undefined || slice.whole || offset > slice.filled || offset + within <= slice.filled) return within;
+    const skip = slice.filled - offset;
+    const filled = offset + within;
+    if (filled > slice.bytes.length) slice.bytes = this.#grown(n, slice, filled);
+    chunk.copy(slice.bytes, slice.filled, from + skip, from + within);
+    slice.filled = filled;
+    if (filled === this.sliceLength(n)) slice.whole = true;
+    return within;
   }
 
   /** The slice's bytes when it is whole, to be given to the store. */
@@ -86,13 +91,16 @@ export class LiveBody {
     this.#slices.delete(n);
   }
 
-  /** Slices that were announced or began but did not become whole are given up. */
-  dropUnfinished(): void {
-    for (const [n, slice] of this.#slices) if (!slice.whole) this.#slices.delete(n);
+  /** Slices from `first` to `last` that were announced or began but did not become whole are given up. */
+  dropUnfinished(first: number, last: number): void {
+    for (const [n, slice] of this.#slices) if (n >= first && n <= last && !slice.whole) this.#slices.delete(n);
   }
 
+  /** Slices that hold bytes. */
   get held(): number {
-    return this.#slices.size;
+    let held = 0;
+    for (const { filled } of this.#slices.values()) if (filled > 0) held += 1;
+    return held;
   }
 
   /** What is readable at byte `at`, at most to byte `end` and to the end of its slice. */
@@ -124,13 +132,14 @@ export class LiveBody {
     if (this.length === undefined) return SLICE_BYTES;
     return Math.min(SLICE_BYTES, this.length - n * SLICE_BYTES);
   }
-}
 
-const EMPTY = Buffer.alloc(0);
-
-function grown(slice: GrowingSlice, needed: number): Buffer {
-  const size = Math.min(SLICE_BYTES, Math.max(needed, slice.bytes.length * 2, FIRST_ALLOCATION));
-  const larger = Buffer.allocUnsafeSlow(size);
-  slice.bytes.copy(larger, 0, 0, slice.filled);
-  return larger;
+  #grown(n: number, slice: GrowingSlice, needed: number): Buffer {
+    const size =
+      this.length === undefined
+        ? Math.min(SLICE_BYTES, Math.max(needed, slice.bytes.length * 2, FIRST_ALLOCATION))
+        : this.sliceLength(n);
+    const larger = Buffer.allocUnsafeSlow(size);
+    slice.bytes.copy(larger, 0, 0, slice.filled);
+    return larger;
+  }
 }

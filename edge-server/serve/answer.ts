@@ -1,0 +1,195 @@
+/**
+ * Answers a request from one representation, stored or arriving: preconditions, then range, then the body
+ * (RFC 9110 §13.2.2, §14.2). Owns what the client gets; where the bytes come from is the body source's business,
+ * whether they may be used was decided before.
+ */
+import { randomBytes } from 'node:crypto';
+import { notModifiedFields } from '../cache/response-fields.ts';
+import type { StoredResponse } from '../cache/stored-response.ts';
+import { type EdgeRequest, ResponseHead, type ResponseSink } from '../http/exchange.ts';
+import { Fields } from '../http/fields.ts';
+import { preconditions, type Representation, rangeApplies } from '../http/preconditions.ts';
+import { type ByteRange, contentRange, contentRangeUnsatisfied, multipartFrame, parseRange } from '../http/ranges.ts';
+import type { StoredEntry } from '../store/contract.ts';
+import { SLICE_BYTES } from '../store/contract.ts';
+import type { BodySource } from './body-source.ts';
+import { pump } from './pump.ts';
+
+/** A representation that may be sent. */
+export interface Answerable {
+  readonly response: StoredResponse;
+  /** Bytes of the whole body; `undefined` while a body of unknown length is arriving. */
+  readonly length: number | undefined;
+  readonly entry: StoredEntry | undefined;
+  /** Opens its bytes for one walk. */
+  open(from: number): BodySource;
+}
+
+/** What a request gets of a representation. Pure. */
+export type AnswerPlan =
+  | { readonly kind: 'whole' }
+  | { readonly kind: 'not-modified' }
+  | { readonly kind: 'precondition-failed' }
+  | { readonly kind: 'range'; readonly start: number; readonly end: number }
+  | { readonly kind: 'ranges'; readonly ranges: readonly ByteRange[] }
+  | { readonly kind: 'unsatisfiable' };
+
+const WHOLE: AnswerPlan = { kind: 'whole' };
+
+export function answerPlan(request: EdgeRequest, response: StoredResponse, length: number | undefined): AnswerPlan {
+  const representation: Representation = {
+    status: response.status,
+    etag: response.etag,
+    lastModifiedMillis: response.lastModifiedMillis,
+    dateMillis: response.responseMillis - response.initialAgeMillis,
+  };
+  switch (preconditions(request.fields, representation).kind) {
+    case 'not-modified':
+      return { kind: 'not-modified' };
+    case 'failed':
+      return { kind: 'precondition-failed' };
+    case 'proceed':
+      break;
+  }
+  if (response.status !== 200 || request.method !== 'GET' || length === undefined) return WHOLE;
+  const field = request.fields.get('range');
+  if (field === undefined || !rangeApplies(request.fields.get('if-range'), representation)) return WHOLE;
+  const range = parseRange(field, length);
+  switch (range.kind) {
+    case 'full':
+      return WHOLE;
+    case 'single':
+      return { kind: 'range', start: range.start, end: range.end };
+    case 'multiple':
+      return { kind: 'ranges', ranges: range.ranges };
+    case 'unsatisfiable':
+      return range;
+  }
+}
+
+/** Sends what the plan says. `extra` are the edge's own fields (age, cache-status, via), flat. */
+export function answer(
+  request: EdgeRequest,
+  sink: ResponseSink,
+  from: Answerable,
+  extra: readonly string[],
+  lost: (why: string) => void,
+): number {
+  const plan = answerPlan(request, from.response, from.length);
+  const { response } = from;
+  switch (plan.kind) {
+    case 'not-modified':
+      sink.sendWhole(
+        new ResponseHead(304, new Fields([...notModifiedFields(response.fields), ...extra]), undefined),
+        undefined,
+      );
+      return 304;
+    case 'precondition-failed':
+      sink.sendWhole(new ResponseHead(412, new Fields([...extra]), 0), undefined);
+      return 412;
+    case 'unsatisfiable':
+      sink.sendWhole(
+        new ResponseHead(416, new Fields(['content-range', contentRangeUnsatisfied(from.length!), ...extra]), 0),
+        undefined,
+      );
+      return 416;
+    case 'whole': {
+      const head = new ResponseHead(response.status, new Fields([...response.fields, ...extra]), from.length);
+      sendStretch(request, sink, from, head, { start: 0, end: (from.length ?? Number.POSITIVE_INFINITY) - 1 }, lost);
+      return response.status;
+    }
+    case 'range': {
+      const fields = new Fields([
+        ...response.fields,
+        'content-range',
+        contentRange(plan.start, plan.end, from.length),
+        ...extra,
+      ]);
+      sendStretch(request, sink, from, new ResponseHead(206, fields, plan.end - plan.start + 1), plan, lost);
+      return 206;
+    }
+    case 'ranges':
+      void sendParts(sink, from, plan.ranges, extra, lost);
+      return 206;
+  }
+}
+
+/** First byte that the plan needs, so that a fetch can begin there. */
+function sendStretch(
+  request: EdgeRequest,
+  sink: ResponseSink,
+  from: Answerable,
+  head: ResponseHead,
+  range: ByteRange,
+  lost: (why: string) => void,
+): void {
+  const bodiless = request.method === 'HEAD' || head.status === 204 || head.status === 304 || head.contentLength === 0;
+  if (bodiless) return sink.sendWhole(head, undefined);
+  const body = from.entry?.body;
+  if (body !== undefined && range.end < body.length) {
+    const part = range.start === 0 && range.end === body.length - 1 ? body : body.subarray(range.start, range.end + 1);
+    return sink.sendWhole(head, part);
+  }
+  void sendStreamed(sink, from, head, range, lost);
+}
+
+async function sendStreamed(
+  sink: ResponseSink,
+  from: Answerable,
+  head: ResponseHead,
+  range: ByteRange,
+  lost: (why: string) => void,
+): Promise<void> {
+  const source = from.open(range.start);
+  try {
+    sink.start(head);
+    const stopped = await pump(source, sink, range.start, range.end + 1);
+    if (stopped === undefined) sink.end();
+    else giveUp(sink, stopped, lost);
+  } catch (error) {
+    giveUp(sink, error instanceof Error ? error.message : String(error), lost);
+  } finally {
+    source.close();
+  }
+}
+
+async function sendParts(
+  sink: ResponseSink,
+  from: Answerable,
+  ranges: readonly ByteRange[],
+  extra: readonly string[],
+  lost: (why: string) => void,
+): Promise<void> {
+  const fields = new Fields([...from.response.fields, ...extra]);
+  const frame = multipartFrame(ranges, from.length!, fields.get('content-type'), randomBytes(10).toString('hex'));
+  fields.set('content-type', frame.contentType);
+  sink.start(new ResponseHead(206, fields, frame.contentLength));
+  try {
+    for (const [i, range] of ranges.entries()) {
+      if (!sink.write(frame.heads[i]!)) await sink.drained();
+      const source = from.open(range.start);
+      try {
+        const stopped = await pump(source, sink, range.start, range.end + 1);
+        if (stopped !== undefined) return giveUp(sink, stopped, lost);
+      } finally {
+        source.close();
+      }
+    }
+    sink.write(frame.tail);
+    sink.end();
+  } catch (error) {
+    giveUp(sink, error instanceof Error ? error.message : String(error), lost);
+  }
+}
+
+function giveUp(sink: ResponseSink, why: string, lost: (why: string) => void): void {
+  if (why !== 'client-gone') lost(why);
+  sink.abort(why);
+}
+
+/** The slice-aligned stretch to ask an upstream for, so that what comes can be stored in whole slices. */
+export function alignedRange(start: number, end: number | undefined): string {
+  const first = Math.floor(start / SLICE_BYTES) * SLICE_BYTES;
+  if (end === undefined) return `bytes=${first}-`;
+  return `bytes=${first}-${(Math.floor(end / SLICE_BYTES) + 1) * SLICE_BYTES - 1}`;
+}

@@ -1,0 +1,81 @@
+/** What every step of serving a request shares: one object, made by the worker, read by all. */
+
+import type { Clock } from '../../runtime/clock.ts';
+import type { Logger } from '../../runtime/log.ts';
+import type { Flights } from '../cache/collapse.ts';
+import type { RequestDirectives } from '../cache/directives.ts';
+import type { CachePolicy } from '../cache/policy.ts';
+import type { EdgeRequest } from '../http/exchange.ts';
+import type { Purge, Store } from '../store/contract.ts';
+import type { Upstreams } from '../upstream/upstreams.ts';
+import type { AccessLog } from './access-log.ts';
+import type { Answerable } from './answer.ts';
+import type { SliceFetcher } from './body-source.ts';
+import type { Counts } from './counts.ts';
+import type { KeyMemory } from './memory.ts';
+import type { Popularity } from './popularity.ts';
+
+/** A response that is arriving and may be shared. */
+export interface Fetched extends Answerable {
+  /** False once its first bytes are neither in memory nor visible in the store. */
+  joinable(): boolean;
+  /** Cache-Status members that came with it from the caches behind us; '' for none. */
+  readonly upstreamStatus: string;
+}
+
+export interface ServeContext {
+  readonly appliance: string;
+  readonly store: Store;
+  readonly policy: CachePolicy;
+  readonly upstreams: Upstreams;
+  readonly flights: Flights<Fetched>;
+  readonly slices: SliceFetcher;
+  readonly counts: Counts;
+  readonly popularity: Popularity;
+  readonly accessLog: AccessLog | undefined;
+  /** Keys whose responses can't be shared, for a while. */
+  readonly uncacheable: KeyMemory;
+  /** Keys whose origin failed while a stale response stood in. */
+  readonly backOff: KeyMemory;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Whether this worker owns a key; only the owner forwards, writes and removes it. */
+  owns(key: string): boolean;
+  /** The owner of a key that this worker does not own, as an upstream. */
+  ownerOf(key: string): Upstreams;
+  /** Applies purges in every worker; resolves when they are durable. */
+  purge(purges: readonly Purge[]): Promise<void>;
+  mayPurge(address: string): boolean;
+  /** What `/healthz` over the serving port says when the appliance is part of a fleet; `undefined` for one that stands alone. */
+  health(): { readonly status: number; readonly body: string } | undefined;
+}
+
+/** A request together with what was worked out about it; the same for requests that a connection repeats. */
+export interface Ask {
+  readonly request: EdgeRequest;
+  readonly key: string;
+  /** Path and query to ask upstream for, normalised as in the key. */
+  readonly target: string;
+  readonly host: string;
+  readonly path: string;
+  /** `undefined` without Cache-Control. */
+  readonly directives: RequestDirectives | undefined;
+  /** GET without condition or range: a hit is the whole representation. */
+  readonly plain: boolean;
+}
+
+/** Origin-form target of a key (`scheme://host/path?query`). */
+export function targetOfKey(key: string): string {
+  return key.slice(key.indexOf('/', key.indexOf('://') + 3));
+}
+
+/** Host of a key. */
+export function hostOfKey(key: string): string {
+  const start = key.indexOf('://') + 3;
+  return key.slice(start, key.indexOf('/', start));
+}
+
+/** How this appliance names itself in Cache-Status, Via, CDN-Loop and Proxy-Status. */
+export function nameOf(context: ServeContext): string {
+  return `nearcast-${context.appliance}`;
+}

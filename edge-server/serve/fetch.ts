@@ -1,0 +1,330 @@
+/**
+ * One forwarded request of a key that may be stored: settles what the upstream says (architecture §3.1 step 6) and
+ * tells its asker and its flight in exactly one way. 304 freshens; an error falls back on stale; a storable response is
+ * shared while it arrives; everything else passes through to the asker alone.
+ */
+import type { Flight } from '../cache/collapse.ts';
+import { requestDirectives } from '../cache/directives.ts';
+import { freshened } from '../cache/freshening.ts';
+import type { ReceivedResponse } from '../cache/freshness.ts';
+import { failureStatus, staleOnError } from '../cache/reuse.ts';
+import { partialStorability, type StorableParts, storability } from '../cache/storability.ts';
+import type { StoredResponse } from '../cache/stored-response.ts';
+import type { Fields } from '../http/fields.ts';
+import type { StoredEntry, StoreWriter, WriteOutcome } from '../store/contract.ts';
+import type { UpstreamCall, UpstreamFault, UpstreamHead, UpstreamListener } from '../upstream/upstreams.ts';
+import { BodyRun, type RunEnding } from './body-run.ts';
+import { BodySource } from './body-source.ts';
+import type { Ask, Fetched, ServeContext } from './context.ts';
+import { LiveBody } from './live-body.ts';
+
+/** Why there is no response to give. */
+export type FetchFailure = UpstreamFault | 'unsolicited_304' | 'unsolicited_206';
+
+/** Who asked. Exactly one of these is called, once. */
+export interface Asker {
+  /** A storable response is arriving. */
+  fetched(fetched: Fetched): void;
+  /** The stale response that was held is good (again). */
+  validated(entry: StoredEntry): void;
+  /** The upstream failed and the stale response may stand in. */
+  stale(entry: StoredEntry, why: string): void;
+  /** Not to be shared: takes the body from here on. `undefined`: not wanted, the call is ended. */
+  pass(head: UpstreamHead, why: string): Taker | undefined;
+  failed(why: FetchFailure, detail: string): void;
+  inform?(status: number, fields: Fields): void;
+}
+
+export interface Taker {
+  piece(chunk: Buffer): void;
+  end(): void;
+  fail(why: string): void;
+}
+
+export interface FetchOptions {
+  readonly ask: Ask;
+  /** What goes upstream, made by the caller: conditional when `stale` has a validator, ranged when `ranged`. */
+  readonly fields: Fields;
+  /** The same without conditions, for when the stale response turns out to be of no use. */
+  readonly unconditional: () => Fields;
+  readonly method: string;
+  readonly stale: StoredEntry | undefined;
+  /** `fields` carry validators of `stale`. */
+  readonly conditional: boolean;
+  readonly ranged: boolean;
+  /** `undefined`: goes alone. */
+  readonly flight: Flight<Fetched> | undefined;
+  readonly asker: Asker;
+}
+
+/** How long a key that was not cacheable is remembered as such; Varnish's hit-for-miss default is two minutes. */
+const UNCACHEABLE_MILLIS = 10_000;
+/** A failing origin is asked at most once in this time per key while stale stands in; Retry-After may raise it to a minute. */
+const BACK_OFF_MILLIS = 1_000;
+const BACK_OFF_MOST_MILLIS = 60_000;
+
+let versions = 0;
+
+/** An id no other stored response of this appliance has: the process, its start and a count. */
+export function versionId(): string {
+  versions += 1;
+  return `${ID_PREFIX}${versions.toString(36)}`;
+}
+const ID_PREFIX = `${process.pid.toString(36)}.${Math.floor(performance.timeOrigin).toString(36)}.`;
+
+export class Fetch implements UpstreamListener {
+  readonly #context: ServeContext;
+  readonly #options: FetchOptions;
+  readonly #purgeNumber: number;
+  #call: UpstreamCall | undefined;
+  #taker: Taker | undefined;
+  /** The rest of the body does not matter. */
+  #settled = false;
+
+  static begin(context: ServeContext, options: FetchOptions): Fetch {
+    const fetch = new Fetch(context, options);
+    context.counts.upstreamRequests += 1;
+    const { request, target } = options.ask;
+    fetch.#call = context.upstreams.forward(
+      { method: options.method, target, fields: options.fields, body: request.body },
+      fetch,
+    );
+    return fetch;
+  }
+
+  private constructor(context: ServeContext, options: FetchOptions) {
+    this.#context = context;
+    this.#options = options;
+    this.#purgeNumber = context.store.purgeNumber;
+  }
+
+  inform(status: number, fields: Fields): void {
+    if (status !== 100 && status !== 101) this.#options.asker.inform?.(status, fields);
+  }
+
+  head(head: UpstreamHead): void {
+    const { stale, conditional, ranged, asker, flight } = this.#options;
+    const received: ReceivedResponse = head;
+    if (head.status === 304) {
+      if (stale === undefined || !conditional)
+        return this.#refuse('unsolicited_304', 'a 304 to a request without a condition');
+      return this.#freshen(stale, received);
+    }
+    if (failureStatus(head.status) && stale !== undefined && this.#fallBack(stale, `status-${head.status}`, head))
+      return this.#drop();
+    if (head.status === 206 && !ranged) return this.#refuse('unsolicited_206', 'a 206 to a request without a range');
+    const decided = this.#decide(head, received);
+    if (decided.store) return this.#share(head, decided.response, decided.firstByte, decided.endByte);
+    // What is not shared because the upstream is unwell may be shared in a moment.
+    if (!failureStatus(head.status) && head.status !== 416)
+      this.#context.uncacheable.remember(this.#options.ask.key, this.#context.clock.now() + UNCACHEABLE_MILLIS);
+    flight?.uncacheable();
+    this.#taker = asker.pass(head, decided.why);
+    if (this.#taker === undefined) this.#drop();
+  }
+
+  piece(chunk: Buffer): void {
+    this.#context.counts.upstreamBytes += chunk.length;
+    if (!this.#settled) this.#taker?.piece(chunk);
+  }
+
+  end(): void {
+    if (!this.#settled) this.#taker?.end();
+  }
+
+  fail(fault: UpstreamFault, detail: string): void {
+    if (this.#settled) return;
+    this.#context.counts.faults[fault] += 1;
+    if (fault !== 'aborted') this.#context.log.warn({ fault, detail, host: this.#options.ask.host }, 'upstream failed');
+    if (this.#taker !== undefined) return this.#taker.fail(fault);
+    const { stale, asker, flight } = this.#options;
+    if (stale !== undefined && this.#fallBack(stale, fault, undefined)) return;
+    flight?.fail(fault);
+    asker.failed(fault, detail);
+  }
+
+  /** The client has gone: ends the request unless others want its response. */
+  leave(): void {
+    if (this.#taker === undefined && (this.#options.flight?.waiting ?? 0) === 0) this.#call?.abort();
+  }
+
+  pause(): void {
+    this.#call?.pause();
+  }
+
+  resume(): void {
+    this.#call?.resume();
+  }
+
+  abort(): void {
+    this.#call?.abort();
+  }
+
+  #decide(
+    head: UpstreamHead,
+    received: ReceivedResponse,
+  ):
+    | { store: true; response: StoredResponse; firstByte: number; endByte: number | undefined }
+    | { store: false; why: string } {
+    const { ask, method } = this.#options;
+    const { policy } = this.#context;
+    const request = { method, fields: ask.request.fields, hasBody: ask.request.body !== undefined, url: ask.key };
+    if (head.status === 206) {
+      const partial = partialStorability(request, received, policy);
+      if (!partial.store) return partial;
+      const { start, end, length } = partial.range;
+      if (head.contentLength !== undefined && head.contentLength !== end - start + 1)
+        return { store: false, why: 'partial-unusable' };
+      return { store: true, response: this.#stored(partial.parts, length), firstByte: start, endByte: end + 1 };
+    }
+    const whole = storability(request, received, policy);
+    if (!whole.store) return whole;
+    const length = head.status === 204 ? 0 : (head.contentLength ?? -1);
+    return {
+      store: true,
+      response: this.#stored(whole.parts, length),
+      firstByte: 0,
+      endByte: length < 0 ? undefined : length,
+    };
+  }
+
+  #stored(parts: StorableParts, length: number): StoredResponse {
+    return {
+      ...parts,
+      id: versionId(),
+      key: this.#options.ask.key,
+      bodyLength: length,
+      purgeNumber: this.#purgeNumber,
+      sha256: undefined,
+    };
+  }
+
+  #share(head: UpstreamHead, response: StoredResponse, firstByte: number, endByte: number | undefined): void {
+    const { flight, asker, ask } = this.#options;
+    const context = this.#context;
+    context.uncacheable.forget(ask.key);
+    context.backOff.forget(ask.key);
+    const whole = firstByte === 0 && (endByte === undefined || endByte === response.bodyLength);
+    const length = response.bodyLength < 0 ? undefined : response.bodyLength;
+    const strong = response.etag?.startsWith('"') === true;
+    const visible = length !== undefined && strong && (!whole || length > VISIBLE_FROM_BYTES);
+    const live = new LiveBody(length);
+    const writer = context.store.begin(response, { partial: visible });
+    let final = response;
+    const run = new BodyRun({
+      live,
+      writer,
+      visible,
+      whole,
+      firstByte,
+      endByte,
+      call: this.#call!,
+      finish: (total) => {
+        final = length === undefined ? { ...response, bodyLength: total } : response;
+        return finished(writer, final);
+      },
+      onEnd: (ending) => {
+        flight?.over();
+        unlist();
+        this.#count(ending);
+      },
+    });
+    const arriving = { live, pace: () => run.pace() };
+    const unlist = context.slices.list(response.id, arriving);
+    this.#taker = run;
+    const fetched: Fetched = {
+      response,
+      entry: undefined,
+      upstreamStatus: head.fields.get('cache-status') ?? '',
+      get length() {
+        return live.length;
+      },
+      joinable: () => run.joinable,
+      open: (from) => new BodySource({ ask, response, store: context.store, fetcher: context.slices, arriving, from }),
+    };
+    asker.fetched(fetched);
+    flight?.join(fetched);
+    run.pace();
+  }
+
+  #count(ending: RunEnding): void {
+    if (ending.kind === 'whole') this.#context.counts.refused(ending.stored);
+  }
+
+  #freshen(stale: StoredEntry, received: ReceivedResponse): void {
+    const { store, policy, backOff } = this.#context;
+    const { ask, flight, asker } = this.#options;
+    // A purge that came while we asked: what the 304 speaks of is gone, and must be fetched whole.
+    const current = store.shelf(ask.key)?.variant(stale.response.variant)?.response.id === stale.response.id;
+    if (!current || store.purged(stale.response) === 'hard') return this.#again();
+    const outcome = freshened(stale.response, received, policy, this.#purgeNumber);
+    if (outcome.kind === 'mismatch') return this.#again();
+    const entry = store.freshen(stale, outcome.response);
+    if (outcome.kind === 'used-once') store.remove(entry);
+    backOff.forget(ask.key);
+    asker.validated(entry);
+    flight?.join(stored(this.#context, ask, entry));
+    flight?.over();
+    this.#settled = true;
+  }
+
+  /** Fetches the whole response, without conditions, for the same asker and flight. */
+  #again(): void {
+    this.#settled = true;
+    Fetch.begin(this.#context, {
+      ...this.#options,
+      stale: undefined,
+      conditional: false,
+      fields: this.#options.unconditional(),
+    });
+  }
+
+  #fallBack(stale: StoredEntry, why: string, head: UpstreamHead | undefined): boolean {
+    const { policy, clock, backOff } = this.#context;
+    const { ask, asker, flight } = this.#options;
+    const now = clock.now();
+    if (staleOnError(stale.response, requestDirectives(ask.request.fields), now, policy).use !== 'stale-if-error')
+      return false;
+    backOff.remember(ask.key, now + backOffMillis(head));
+    asker.stale(stale, why);
+    flight?.join(stored(this.#context, ask, stale));
+    flight?.over();
+    return true;
+  }
+
+  #refuse(why: FetchFailure, detail: string): void {
+    this.#options.flight?.fail(why);
+    this.#options.asker.failed(why, detail);
+    this.#drop();
+  }
+
+  #drop(): void {
+    this.#settled = true;
+    this.#call?.abort();
+  }
+}
+
+/** Longer bodies become readable from the store slice by slice while they arrive. */
+const VISIBLE_FROM_BYTES = 4 << 20;
+
+async function finished(writer: StoreWriter, response: StoredResponse): Promise<WriteOutcome> {
+  return writer.finish(response);
+}
+
+function backOffMillis(head: UpstreamHead | undefined): number {
+  const after = Number(head?.fields.get('retry-after') ?? '');
+  return Number.isInteger(after) && after > 0 ? Math.min(after * 1000, BACK_OFF_MOST_MILLIS) : BACK_OFF_MILLIS;
+}
+
+/** A stored response in the shape of one that arrives, for those who waited for it. */
+export function stored(context: ServeContext, ask: Ask, entry: StoredEntry): Fetched {
+  const { response } = entry;
+  return {
+    response,
+    entry,
+    length: response.bodyLength,
+    upstreamStatus: '',
+    joinable: () => true,
+    open: (from) => new BodySource({ response, store: context.store, fetcher: context.slices, ask, entry, from }),
+  };
+}

@@ -1,0 +1,167 @@
+/**
+ * The one request handler of an edge: what a request asks for, what the store has, and who answers (architecture §3.1,
+ * steps 2 to 4). Reads as the seven steps do: key, look up, hit, else a turn that forwards.
+ */
+
+import { cacheStatus, type ForwardedWhy } from '../cache/cache-status.ts';
+import type { KeyRule } from '../cache/key.ts';
+import { keyRule } from '../cache/policy.ts';
+import { freshMillisLeft, reuse } from '../cache/reuse.ts';
+import { variantOf } from '../cache/vary.ts';
+import type { EdgeRequest, Handler, ResponseSink } from '../http/exchange.ts';
+import type { StoredEntry } from '../store/contract.ts';
+import { forwardAlone } from './alone.ts';
+import { type AskOutcome, askOf } from './ask.ts';
+import { type Ask, nameOf, type ServeContext } from './context.ts';
+import { sendOwn } from './errors.ts';
+import { Hits } from './hits.ts';
+import { Refresh } from './refresh.ts';
+import { relay } from './relay.ts';
+import { Turn } from './turn.ts';
+
+/** Makes the handler of a worker. */
+export function createHandler(context: ServeContext): Handler {
+  return new EdgeHandler(context).handle;
+}
+
+class EdgeHandler {
+  readonly #context: ServeContext;
+  readonly #hits: Hits;
+  readonly #rule: KeyRule;
+  /** What was worked out about a head, for as long as its connection repeats it. */
+  readonly #asks = new WeakMap<object, AskOutcome>();
+
+  constructor(context: ServeContext) {
+    this.#context = context;
+    this.#hits = new Hits(context);
+    this.#rule = keyRule(context.policy);
+  }
+
+  readonly handle: Handler = (request, sink) => {
+    try {
+      this.#serve(request, sink);
+    } catch (error) {
+      this.#context.log.error(
+        { error: error instanceof Error ? error.stack : String(error), target: request.target },
+        'request handler threw',
+      );
+      if (sink.started || sink.closed) sink.abort('internal');
+      else
+        sendOwn(sink, request.method, 500, 'internal error', [
+          'cache-status',
+          `${nameOf(this.#context)}; detail=internal`,
+        ]);
+    }
+  };
+
+  #serve(request: EdgeRequest, sink: ResponseSink): void {
+    if (request.method === 'GET' || request.method === 'HEAD') {
+      if (request.target === '/healthz' && this.#healthy(request, sink)) return;
+      return this.#cacheable(request, sink);
+    }
+    if (request.method === 'PURGE') return this.#purge(request, sink);
+    if (request.method === 'CONNECT' || request.method === 'TRACE')
+      return this.#refuse(request, sink, 405, 'method', ['allow', 'GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE']);
+    const asked = askOf(request, this.#rule);
+    if (!asked.ok) return this.#refuse(request, sink, 400, asked.reason);
+    forwardAlone(this.#context, asked.ask, sink, { why: 'method', detail: undefined, outcome: 'pass' });
+  }
+
+  #cacheable(request: EdgeRequest, sink: ResponseSink): void {
+    let asked = this.#asks.get(request.headIdentity);
+    if (asked === undefined) {
+      asked = askOf(request, this.#rule);
+      this.#asks.set(request.headIdentity, asked);
+    }
+    if (!asked.ok) return this.#refuse(request, sink, 400, asked.reason);
+    const { ask } = asked;
+    // A body on GET means nothing that a key could hold: its client gets its own answer, and nobody else does.
+    if (request.body !== undefined)
+      return forwardAlone(this.#context, ask, sink, { why: 'request', detail: 'request-body', outcome: 'pass' });
+    this.#lookUp(ask, sink);
+  }
+
+  #lookUp(ask: Ask, sink: ResponseSink): void {
+    const { store, clock, policy } = this.#context;
+    const shelf = store.shelf(ask.key);
+    if (shelf === undefined) return this.#forward(ask, sink, { why: 'uri-miss', flightKey: ask.key });
+    const variant = shelf.vary.length === 0 ? '' : variantOf(shelf.vary, ask.request.fields, policy.vary);
+    const flightKey = variant === '' ? ask.key : `${ask.key}\n${variant}`;
+    const entry = shelf.variant(variant);
+    if (entry === undefined) return this.#forward(ask, sink, { why: 'vary-miss', flightKey });
+    const purged = store.purged(entry.response);
+    if (purged === 'hard') return this.#forward(ask, sink, { why: 'uri-miss', detail: 'purged', flightKey });
+    if (!entry.complete && !this.#context.owns(ask.key)) return relay(this.#context, ask, sink);
+    const now = clock.now();
+    if (purged === 'no' && ask.directives === undefined && freshMillisLeft(entry.response, now) > 0)
+      return this.#hits.fresh(ask, sink, entry, now);
+    const may = reuse(entry.response, ask.directives, now, policy, purged === 'soft');
+    switch (may.use) {
+      case 'fresh':
+        return this.#hits.fresh(ask, sink, entry, now);
+      case 'stale-allowed':
+        return this.#hits.stale(ask, sink, entry, now, 'max-stale');
+      case 'stale-while-revalidate':
+        if (!this.#context.owns(ask.key)) return relay(this.#context, ask, sink);
+        this.#hits.stale(ask, sink, entry, now, 'stale-while-revalidate');
+        return Refresh.begin(this.#context, ask, entry, flightKey);
+      case 'validate': {
+        const why: ForwardedWhy = may.why.startsWith('request-') ? 'request' : 'stale';
+        return this.#forward(ask, sink, {
+          why,
+          detail: may.why === 'stale' ? undefined : may.why,
+          stale: entry,
+          flightKey,
+        });
+      }
+    }
+  }
+
+  #forward(
+    ask: Ask,
+    sink: ResponseSink,
+    miss: { why: ForwardedWhy; detail?: string | undefined; stale?: StoredEntry; flightKey: string },
+  ): void {
+    if (!this.#context.owns(ask.key)) return relay(this.#context, ask, sink);
+    Turn.take(this.#context, this.#hits, {
+      ask,
+      sink,
+      why: miss.why,
+      detail: miss.detail,
+      stale: miss.stale,
+      flightKey: miss.flightKey,
+    });
+  }
+
+  #healthy(request: EdgeRequest, sink: ResponseSink): boolean {
+    const health = this.#context.health();
+    if (health === undefined) return false;
+    this.#context.counts.answer('control', health.status, 0);
+    sendOwn(sink, request.method, health.status, health.body);
+    return true;
+  }
+
+  #purge(request: EdgeRequest, sink: ResponseSink): void {
+    if (!this.#context.mayPurge(request.clientAddress)) return this.#refuse(request, sink, 403, 'purge-not-allowed');
+    const asked = askOf(request, this.#rule);
+    if (!asked.ok) return this.#refuse(request, sink, 400, asked.reason);
+    const { key } = asked.ask;
+    const soft = request.fields.get('nearcast-soft-purge') === '1';
+    this.#context.purge([{ scope: { kind: 'url', key }, soft }]).then(
+      () => {
+        this.#context.counts.answer('control', 200, 0);
+        if (!sink.closed) sendOwn(sink, request.method, 200, `purged ${key}`);
+      },
+      (error: unknown) => {
+        this.#context.log.error({ error: String(error) }, 'purge failed');
+        if (!sink.closed) this.#refuse(request, sink, 500, 'purge-failed');
+      },
+    );
+  }
+
+  #refuse(request: EdgeRequest, sink: ResponseSink, status: number, why: string, more: readonly string[] = []): void {
+    this.#context.counts.answer('refused', status, 0);
+    const own = cacheStatus(nameOf(this.#context), { kind: 'forwarded', why: 'bypass', detail: why });
+    sendOwn(sink, request.method, status, `refused: ${why}`, [...more, 'cache-status', own]);
+  }
+}

@@ -1,0 +1,173 @@
+/**
+ * Fetches the missing slices of stored responses, once for everybody who waits, under one validator: If-Range makes a
+ * changed upstream answer 200, and then the old version is dropped and nothing of the two is mixed (RFC 9110 §14.5).
+ */
+import type { StoredResponse } from '../cache/stored-response.ts';
+import { Fields } from '../http/fields.ts';
+import { strongDate } from '../http/preconditions.ts';
+import { parseContentRange } from '../http/ranges.ts';
+import { SLICE_BYTES, type StoredEntry } from '../store/contract.ts';
+import type { UpstreamCall, UpstreamFault, UpstreamHead, UpstreamListener } from '../upstream/upstreams.ts';
+import { BodyRun } from './body-run.ts';
+import type { Arriving, SliceFetcher } from './body-source.ts';
+import type { Ask, ServeContext } from './context.ts';
+import { LiveBody } from './live-body.ts';
+import { upstreamFields } from './upstream-fields.ts';
+
+/** Slices of one range request upstream; a reader asks for the next run when it gets there. */
+const RUN_SLICES = 64;
+
+export class Slices implements SliceFetcher {
+  readonly #arriving = new Map<string, Arriving[]>();
+  /** Set once, by the worker: the context holds this and this needs the context. */
+  context!: ServeContext;
+
+  list(id: string, arriving: Arriving): () => void {
+    const listed = this.#arriving.get(id);
+    if (listed === undefined) this.#arriving.set(id, [arriving]);
+    else listed.push(arriving);
+    return () => {
+      const left = (this.#arriving.get(id) ?? []).filter((one) => one !== arriving);
+      if (left.length === 0) this.#arriving.delete(id);
+      else this.#arriving.set(id, left);
+    };
+  }
+
+  fetchSlices(ask: Ask, response: StoredResponse, n: number, end: number): Arriving | undefined {
+    const listed = this.#arriving.get(response.id)?.find(({ live }) => live.expects(n));
+    if (listed !== undefined) return listed;
+    const validator = rangeValidator(response);
+    if (validator === undefined || response.bodyLength < 0 || !this.context.owns(response.key)) return undefined;
+    return this.#run(ask, response, validator, n, Math.min(end, response.bodyLength));
+  }
+
+  #run(ask: Ask, response: StoredResponse, validator: string, first: number, end: number): Arriving {
+    const { store, upstreams, counts } = this.context;
+    const entry = this.#entry(response);
+    const last = lastMissing(first, end, (n) => entry !== undefined && store.hasSlice(entry, n));
+    const firstByte = first * SLICE_BYTES;
+    const endByte = Math.min((last + 1) * SLICE_BYTES, response.bodyLength);
+    const live = new LiveBody(response.bodyLength);
+    for (let n = first; n <= last; n++) live.expect(n);
+    const run = new SliceRun(this.context, { response, entry, live, firstByte, endByte });
+    const arriving: Arriving = { live, pace: () => run.pace() };
+    run.onEnd = this.list(response.id, arriving);
+    counts.upstreamRequests += 1;
+    const fields = upstreamFields(this.context, ask);
+    fields.set('range', `bytes=${firstByte}-${endByte - 1}`);
+    fields.set('if-range', validator);
+    run.call = upstreams.forward({ method: 'GET', target: ask.target, fields, body: undefined }, run);
+    return arriving;
+  }
+
+  #entry(response: StoredResponse): StoredEntry | undefined {
+    const entry = this.context.store.shelf(response.key)?.variant(response.variant);
+    return entry?.response.id === response.id ? entry : undefined;
+  }
+}
+
+interface SliceRunOptions {
+  readonly response: StoredResponse;
+  readonly entry: StoredEntry | undefined;
+  readonly live: LiveBody;
+  readonly firstByte: number;
+  readonly endByte: number;
+}
+
+/** One range request for missing slices. */
+class SliceRun implements UpstreamListener {
+  readonly #context: ServeContext;
+  readonly #options: SliceRunOptions;
+  call: UpstreamCall | undefined;
+  onEnd: () => void = () => {};
+  #run: BodyRun | undefined;
+  #ended = false;
+
+  constructor(context: ServeContext, options: SliceRunOptions) {
+    this.#context = context;
+    this.#options = options;
+  }
+
+  pace(): void {
+    if (this.#run !== undefined) this.#run.pace();
+    else if (this.#options.live.readers.size === 0) this.call?.abort();
+  }
+
+  head(head: UpstreamHead): void {
+    const { response, entry, live, firstByte, endByte } = this.#options;
+    if (!continues(head, this.#options)) {
+      // Another version is there now (or none): what is stored belongs to nobody's answer any more.
+      if (entry !== undefined && head.status < 500) this.#context.store.remove(entry);
+      this.#giveUp();
+      this.call?.abort();
+      return;
+    }
+    const writer = entry === undefined ? undefined : this.#context.store.resume(entry);
+    this.#run = new BodyRun({
+      live,
+      writer,
+      visible: writer !== undefined,
+      whole: false,
+      firstByte,
+      endByte,
+      call: this.call!,
+      finish: async () => (writer === undefined ? { kind: 'refused', why: 'abandoned' } : writer.finish(response)),
+      onEnd: () => this.#end(),
+    });
+  }
+
+  piece(chunk: Buffer): void {
+    this.#context.counts.upstreamBytes += chunk.length;
+    this.#run?.piece(chunk);
+  }
+
+  end(): void {
+    if (this.#run === undefined) this.#giveUp();
+    else this.#run.end();
+  }
+
+  fail(fault: UpstreamFault, detail: string): void {
+    this.#context.counts.faults[fault] += 1;
+    if (fault !== 'aborted') this.#context.log.warn({ fault, detail }, 'slice fetch failed');
+    if (this.#run === undefined) this.#giveUp();
+    else this.#run.fail(fault);
+  }
+
+  #giveUp(): void {
+    const { live, firstByte, endByte } = this.#options;
+    live.dropUnfinished(firstByte / SLICE_BYTES, Math.ceil(endByte / SLICE_BYTES));
+    this.#end();
+    live.flush();
+  }
+
+  #end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.onEnd();
+  }
+}
+
+/** Whether a 206 goes on exactly where the stored version has its gap. */
+function continues(head: UpstreamHead, { response, firstByte, endByte }: SliceRunOptions): boolean {
+  if (head.status !== 206) return false;
+  const range = parseContentRange(head.fields.get('content-range'));
+  if (range?.kind !== 'range' || range.length !== response.bodyLength) return false;
+  if (range.start !== firstByte || range.end !== endByte - 1) return false;
+  if (response.etag !== undefined) return head.fields.get('etag') === response.etag;
+  return head.fields.get('last-modified') === new Fields(response.fields.slice()).get('last-modified');
+}
+
+/** What If-Range can hold a version by: a strong ETag, else a Last-Modified old enough to be strong. */
+export function rangeValidator(response: StoredResponse): string | undefined {
+  if (response.etag !== undefined) return response.etag.startsWith('"') ? response.etag : undefined;
+  const { lastModifiedMillis, responseMillis, initialAgeMillis } = response;
+  if (lastModifiedMillis === undefined || !strongDate(lastModifiedMillis, responseMillis - initialAgeMillis))
+    return undefined;
+  return new Fields(response.fields.slice()).get('last-modified');
+}
+
+function lastMissing(first: number, end: number, stored: (n: number) => boolean): number {
+  let last = first;
+  while (last - first + 1 < RUN_SLICES && (last + 1) * SLICE_BYTES < end && !stored(last + 1)) last += 1;
+  return last;
+}
