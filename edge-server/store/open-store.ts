@@ -1,0 +1,169 @@
+/** Opens a store: checks the directories that the operator named, opens their indexes, and puts the parts together. */
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Clock, systemClock } from '../../runtime/clock.ts';
+import { EXIT, Fault } from '../../runtime/errors.ts';
+import type { Logger } from '../../runtime/log.ts';
+import { BufferPool } from './buffer-pool.ts';
+import { errorCode, type Files, systemFiles } from './files.ts';
+import { MemoryTier } from './memory-tier.ts';
+import { Numbers } from './numbers.ts';
+import { PurgeJournal } from './purge-journal.ts';
+import { PurgeLog, type UrlOfKey } from './purge-log.ts';
+import type { SharedStore } from './shared-store.ts';
+import { Shelves } from './shelves.ts';
+import { TwoTierStore } from './two-tier-store.ts';
+import { Uses } from './uses.ts';
+import { Volume } from './volume.ts';
+import { VolumeIndex } from './volume-index.ts';
+import { MARKER } from './volume-state.ts';
+import { Volumes } from './volumes.ts';
+
+export interface StoreOptions {
+  /** This worker's share of the memory tier. */
+  memoryBytes: number;
+  /** What all volumes together may take, all workers together. */
+  diskBytes: number;
+  /** Directories, each on a disk of its own. Empty: memory only. */
+  volumes: readonly string[];
+  workerIndex: number;
+  workerCount: number;
+  log: Logger;
+  clock?: Clock;
+  files?: Files;
+  /** Service, host and path of a cache key, for purging by them. By default keys are URLs and there are no services. */
+  urlOf?: (key: string) => UrlOfKey;
+  /** Keys whose rows this worker has changed: the other workers' stores want to hear of them (`changed`). */
+  onChange?: (keys: readonly string[]) => void;
+  /** A volume was set aside: the other workers' stores want to hear of it (`volumeFailed`). */
+  onVolumeState?: (path: string, state: 'failed', why: string) => void;
+  /** Bodies up to this size live in the index. */
+  inlineBytes?: number;
+  /** Size of a shared extent; by default 64 MiB, less where the budget is small. */
+  extentBytes?: number;
+  /** Open descriptors at most, each volume. */
+  descriptors?: number;
+  /** How long an evicted file stays readable after its last read. */
+  lingerMillis?: number;
+  /** Purges remembered one by one; beyond it the older half is folded into one of everything as old. */
+  purgeLimit?: number;
+}
+
+const MIB = 1 << 20;
+
+/** Opens the store. Serves at once: nothing is scanned first. Throws a `Fault` for a directory that can't be used. */
+export async function openStore(options: StoreOptions): Promise<SharedStore> {
+  const clock = options.clock ?? systemClock;
+  const files = options.files ?? systemFiles;
+  const uses = new Uses();
+  const pool = new BufferPool(64);
+  const numbers = new Numbers(clock.now());
+  const counts = { corruptSlices: 0, evictedBytes: 0, refusedWrites: 0, readErrors: 0 };
+  const budgetBytes = options.diskBytes / Math.max(1, options.volumes.length);
+  const opened = options.volumes.map((path) => {
+    const aside = checkDirectory(path);
+    const volume = new Volume({
+      ...{ path, worker: options.workerIndex, workers: options.workerCount, files, numbers, pool, uses, counts, clock },
+      ...{ log: options.log, budgetBytes, index: openIndex(path, options.log) },
+      extentBytes: options.extentBytes ?? extentBytesFor(budgetBytes / options.workerCount),
+      descriptors: options.descriptors ?? 512,
+      lingerMillis: options.lingerMillis ?? 30_000,
+      onSetAside: (failed, why) => {
+        volumes.recount();
+        options.onVolumeState?.(failed.path, 'failed', why);
+      },
+    });
+    return { volume, aside };
+  });
+  const volumes = new Volumes(opened.map((one) => one.volume));
+  for (const { volume, aside } of opened) if (aside !== undefined) volume.setAside(aside);
+  const changes = new Changes(options.onChange);
+  const memory = new MemoryTier(options.memoryBytes, (shelf) => {
+    if (shelf.uses > 0) uses.touch(shelf.hash.readUInt32LE(0), shelf.uses);
+  });
+  const shelves = new Shelves({
+    ...{ memory, volumes, uses, inlineBytes: options.inlineBytes ?? 16 << 10 },
+    shared: options.workerCount > 1 && opened.length > 0,
+    onChange: (key) => changes.add(key),
+  });
+  const purgeLog = new PurgeLog(options.urlOf ?? urlOfKey);
+  const journal = new PurgeJournal(purgeLog, volumes, options.purgeLimit ?? 50_000);
+  journal.load();
+  return new TwoTierStore(
+    {
+      ...{ memory, volumes, shelves, purgeLog, journal, numbers, pool, uses, counts, clock },
+      diskBytes: options.diskBytes,
+      onChange: (key) => changes.add(key),
+      stopBackground: async () => undefined,
+    },
+    options.workerCount > 1 && opened.length > 0,
+  );
+}
+
+/** Service, host and path of a key that is a canonical URL, `scheme://host/path?query`. */
+export function urlOfKey(key: string): UrlOfKey {
+  const start = key.indexOf('://') + 3;
+  const slash = key.indexOf('/', start);
+  if (start < 3 || slash < 0) return { service: '', host: '', path: '/' };
+  return { service: '', host: key.slice(start, slash), path: key.slice(slash) };
+}
+
+/** Keys changed in one turn of the event loop are told together. */
+class Changes {
+  readonly #tell: ((keys: readonly string[]) => void) | undefined;
+  #keys = new Set<string>();
+
+  constructor(tell: ((keys: readonly string[]) => void) | undefined) {
+    this.#tell = tell;
+  }
+
+  add(key: string): void {
+    if (this.#tell === undefined) return;
+    this.#keys.add(key);
+    if (this.#keys.size === 1)
+      setImmediate(() => {
+        const keys = [...this.#keys];
+        this.#keys = new Set();
+        this.#tell!(keys);
+      });
+  }
+}
+
+/** So that a budget holds at least 16 extents: the unit of eviction stays a small part of the whole. */
+function extentBytesFor(shareBytes: number): number {
+  return Math.min(64 * MIB, Math.max(MIB, Math.floor(shareBytes / 16)));
+}
+
+/** Makes the directory where there is none and tries it. Returns why it was set aside in an earlier run, if it was. */
+function checkDirectory(path: string): string | undefined {
+  try {
+    mkdirSync(join(path, 'extents'), { recursive: true });
+    const trial = join(path, `.trial-${process.pid}`);
+    writeFileSync(trial, 'nearcast');
+    rmSync(trial);
+  } catch (error) {
+    throw new Fault('volume-unusable', `${path}: ${errorCode(error)}`, {
+      source: 'operator',
+      fix: `name a directory that this user may write to, or make it: mkdir -p ${path}`,
+      exit: EXIT.failed,
+      cause: error,
+    });
+  }
+  try {
+    const marker = JSON.parse(readFileSync(join(path, MARKER), 'utf8')) as { because?: unknown };
+    return `set aside earlier: ${String(marker.because)}`;
+  } catch (error) {
+    return errorCode(error) === 'ENOENT' ? undefined : 'set aside earlier';
+  }
+}
+
+/** Opens a volume's index. One that LMDB can't read is put away and a new one begun: its bodies are then swept. */
+function openIndex(path: string, log: Logger): VolumeIndex {
+  try {
+    return new VolumeIndex(path);
+  } catch (error) {
+    log.error({ volume: path, because: (error as Error).message }, 'index unreadable, a new one is begun');
+    rmSync(join(path, 'index'), { recursive: true, force: true });
+    return new VolumeIndex(path);
+  }
+}

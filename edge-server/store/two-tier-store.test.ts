@@ -1,0 +1,35 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { silentLog } from '../../runtime/log.ts';
+import { openStore, type StoreOptions } from './open-store.ts';
+import { describeStore } from './store-contract.ts';
+
+const MIB = 1 << 20;
+const BASE: StoreOptions = {
+  ...{ memoryBytes: 64 * MIB, diskBytes: 1024 * MIB, volumes: [], workerIndex: 0, workerCount: 1, log: silentLog() },
+};
+
+describeStore('memory only', async () => {
+  const store = await openStore(BASE);
+  return { store, close: () => store.close() };
+});
+
+function onDisks(memoryBytes: number, disks: number, workerCount: number) {
+  return async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'nearcast-store-'));
+    const volumes = Array.from({ length: disks }, (_, i) => join(directory, `disk-${i}`));
+    const store = await openStore({ ...BASE, memoryBytes, volumes, workerCount });
+    return {
+      store,
+      close: async () => {
+        await store.close();
+        rmSync(directory, { recursive: true, force: true });
+      },
+    };
+  };
+}
+
+describeStore('memory over one volume', onDisks(64 * MIB, 1, 1));
+describeStore('a memory that holds nothing, over two volumes', onDisks(1, 2, 1), false);
+describeStore('one of two workers', onDisks(64 * MIB, 1, 2));
