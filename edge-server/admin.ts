@@ -38,12 +38,14 @@ export class Admin {
     );
   }
 
-  /** Listens; throws the fault that names the address when it can't. */
-  async start(address: ListenAddress): Promise<void> {
+  /** Listens; returns the port. Throws the fault that names the address when it can't. */
+  async start(address: ListenAddress): Promise<number> {
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', (error) => reject(listenFault(error, addressText(address), 'admin')));
       this.#server.listen(address.port, address.host, () => resolve());
     });
+    const bound = this.#server.address();
+    return bound !== null && typeof bound === 'object' ? bound.port : address.port;
   }
 
   async close(): Promise<void> {

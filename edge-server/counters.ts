@@ -2,7 +2,19 @@
 import type { MetricTable } from '../runtime/metrics.ts';
 
 /** How a request was answered; the same words as in `Cache-Status` and the access log. */
-export const CACHE_OUTCOMES = ['hit', 'stale', 'revalidated', 'miss', 'collapsed', 'partial', 'pass', 'relay', 'error', 'refused', 'control'] as const;
+export const CACHE_OUTCOMES = [
+  'hit',
+  'stale',
+  'revalidated',
+  'miss',
+  'collapsed',
+  'partial',
+  'pass',
+  'relay',
+  'error',
+  'refused',
+  'control',
+] as const;
 export type CacheOutcome = (typeof CACHE_OUTCOMES)[number];
 
 export const EDGE_COUNTERS = {
@@ -24,13 +36,31 @@ export const EDGE_COUNTERS = {
     help: 'Responses by status class.',
     advice: 'A rise of 5xx takes the appliance out of steering; look at upstream_faults_total.',
   },
-  upstream_requests_total: { kind: 'counter', help: 'Requests sent to upstreams.', advice: 'Rises with misses and revalidations.' },
-  upstream_bytes_total: { kind: 'counter', help: 'Body bytes received from upstreams.', advice: 'Compare with response_bytes_total for what the cache saves.' },
+  upstream_requests_total: {
+    kind: 'counter',
+    help: 'Requests sent to upstreams.',
+    advice: 'Rises with misses and revalidations.',
+  },
+  upstream_bytes_total: {
+    kind: 'counter',
+    help: 'Body bytes received from upstreams.',
+    advice: 'Compare with response_bytes_total for what the cache saves.',
+  },
   upstream_faults_total: {
     kind: 'counter',
     label: {
       name: 'fault',
-      values: ['connection_refused', 'connection_timeout', 'connection_terminated', 'dns_error', 'tls_error', 'http_response_timeout', 'http_response_incomplete', 'http_protocol_error', 'aborted'],
+      values: [
+        'connection_refused',
+        'connection_timeout',
+        'connection_terminated',
+        'dns_error',
+        'tls_error',
+        'http_response_timeout',
+        'http_response_incomplete',
+        'http_protocol_error',
+        'aborted',
+      ],
     },
     help: 'Upstream responses that did not come or not come whole.',
     advice: 'Anything but aborted that keeps rising: look at the upstream it names in the log.',
@@ -41,21 +71,56 @@ export const EDGE_COUNTERS = {
     help: 'Requests that waited for another one\u2019s fetch, by how the wait ended.',
     advice: 'Many deadline: the upstream is slow; many uncacheable: content that should be cacheable is not.',
   },
-  aborted_responses_total: { kind: 'counter', help: 'Responses cut because their body could not be completed.', advice: 'Each is a client that had to ask again; look at upstream_faults_total.' },
-  stored_total: { kind: 'counter', help: 'Responses stored whole.', advice: 'Zero beside many misses: nothing is storable, see detail= in Cache-Status.' },
+  aborted_responses_total: {
+    kind: 'counter',
+    help: 'Responses cut because their body could not be completed.',
+    advice: 'Each is a client that had to ask again; look at upstream_faults_total.',
+  },
+  stored_total: {
+    kind: 'counter',
+    help: 'Responses stored whole.',
+    advice: 'Zero beside many misses: nothing is storable, see detail= in Cache-Status.',
+  },
   store_refused_total: {
     kind: 'counter',
-    label: { name: 'why', values: ['no-space', 'volume-failed', 'too-large', 'abandoned', 'superseded', 'digest-mismatch', 'closed'] },
+    label: {
+      name: 'why',
+      values: ['no-space', 'volume-failed', 'too-large', 'abandoned', 'superseded', 'digest-mismatch', 'closed'],
+    },
     help: 'Writes that the store refused.',
     advice: 'no-space or volume-failed: look at the disks.',
   },
-  background_revalidations_total: { kind: 'counter', help: 'Refreshes behind a stale answer.', advice: 'None while stale rises: the upstream is in back-off.' },
+  background_revalidations_total: {
+    kind: 'counter',
+    help: 'Refreshes behind a stale answer.',
+    advice: 'None while stale rises: the upstream is in back-off.',
+  },
   purges_total: { kind: 'counter', help: 'Purges applied.', advice: 'Compare with the control plane\u2019s log.' },
-  connections: { kind: 'gauge', help: 'Open client connections.', advice: 'Near the limit, clients are refused: add an appliance.' },
-  connections_refused_total: { kind: 'counter', help: 'Connections refused over a limit.', advice: 'From many addresses: add capacity; from few: an attack.' },
+  connections: {
+    kind: 'gauge',
+    help: 'Open client connections.',
+    advice: 'Near the limit, clients are refused: add an appliance.',
+  },
+  connections_refused_total: {
+    kind: 'counter',
+    help: 'Connections refused over a limit.',
+    advice: 'From many addresses: add capacity; from few: an attack.',
+  },
   memory_bytes: { kind: 'gauge', help: 'Bytes in the memory tier.', advice: 'At its budget in normal service.' },
-  disk_bytes: { kind: 'gauge', help: 'Bytes in the disk tier.', advice: 'At its budget in normal service; zero after a restart means a lost volume.' },
+  disk_bytes: {
+    kind: 'gauge',
+    help: 'Bytes in the disk tier.',
+    advice: 'At its budget in normal service; zero after a restart means a lost volume.',
+  },
   volumes_failed: { kind: 'gauge', help: 'Volumes set aside after errors.', advice: 'Above zero: replace the disk.' },
-  corrupt_slices_total: { kind: 'counter', help: 'Stored bytes whose checksum was wrong; dropped and fetched again.', advice: 'More than a few: the disk or its cable is failing.' },
-  event_loop_delay_seconds: { kind: 'gauge', help: 'p99 of the event-loop delay over the last second, worst worker.', advice: 'Above 0.1 the worker is overloaded.' },
+  corrupt_slices_total: {
+    kind: 'counter',
+    help: 'Stored bytes whose checksum was wrong; dropped and fetched again.',
+    advice: 'More than a few: the disk or its cable is failing.',
+  },
+  event_loop_delay_seconds: {
+    kind: 'gauge',
+    help: 'p99 of the event-loop delay over the last second, worst worker.',
+    advice: 'Above 0.1 the worker is overloaded.',
+  },
 } as const satisfies MetricTable;

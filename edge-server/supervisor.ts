@@ -11,6 +11,7 @@ import type { FillManifest, PurgeEntry } from '../control-plane/api.ts';
 import { Fault, type FaultSource } from '../runtime/errors.ts';
 import type { Logger } from '../runtime/log.ts';
 import type { EdgeOptions } from './options.ts';
+import type { Purge } from './store/contract.ts';
 import type { FromWorker, ToWorker, WorkerReport, WorkerStart } from './worker-messages.ts';
 
 const RESTART_BASE_MILLIS = 200;
@@ -32,10 +33,11 @@ export class Supervisor {
   readonly #workers: Worker[] = [];
   readonly #asked = new Map<
     number,
-    { resolve: (answer: unknown) => void; reject: (error: Error) => void; timer: NodeJS.Timeout }
+    { resolve: (purges: readonly Purge[]) => void; reject: (error: Error) => void; timer: NodeJS.Timeout }
   >();
   readonly #ticketKeys = randomBytes(48).toString('base64');
   #socketFolder = '';
+  #ports: { readonly port: number; readonly tlsPort: number | undefined } = { port: 0, tlsPort: undefined };
   #nextAsk = 1;
   #closing = false;
   constructor(options: EdgeOptions, log: Logger) {
@@ -47,8 +49,12 @@ export class Supervisor {
     return this.#options.workers === 0 ? availableParallelism() : this.#options.workers;
   }
 
-  /** Starts every worker; resolves when all serve. A fault of the first start (port, folder, certificate) is the caller's. */
-  async start(): Promise<void> {
+  /**
+   * Starts every worker; resolves when all serve. A fault of the first start (port, folder, certificate) is the caller's.
+   * Ports were found by the caller: workers share them, which would hide that another process has them.
+   */
+  async start(ports: { readonly port: number; readonly tlsPort: number | undefined }): Promise<void> {
+    this.#ports = ports;
     this.#socketFolder = await mkdtemp(join(tmpdir(), 'nearcast-edge-'));
     for (let index = 0; index < this.count; index++) {
       const worker: Worker = { index, child: this.#fork(index), ready: false, report: undefined, restarts: 0 };
@@ -72,9 +78,11 @@ export class Supervisor {
     return this.#workers.flatMap((worker) => (worker.report === undefined ? [] : [worker.report]));
   }
 
-  /** Applies purges in every worker; resolves when each has them durable. */
+  /** Applies entries of the control plane's log; resolves when they are durable and in force in every worker. */
   async purge(entries: readonly PurgeEntry[]): Promise<void> {
-    await Promise.all(this.#workers.map((worker) => this.#ask(worker, { kind: 'purge', ask: 0, entries })));
+    const [first] = this.#workers;
+    const purges = await this.#ask(first!, { kind: 'apply-purges', ask: 0, entries });
+    await this.#tellOthers(first!.index, purges);
   }
 
   /** Tells every worker its manifest. */
@@ -108,6 +116,7 @@ export class Supervisor {
       index,
       count: this.count,
       socketFolder: this.#socketFolder,
+      ...this.#ports,
       ticketKeys: this.#ticketKeys,
     };
     const child = fork(new URL('./worker.ts', import.meta.url), [], {
@@ -197,17 +206,21 @@ export class Supervisor {
         const asked = this.#asked.get(message.ask);
         this.#asked.delete(message.ask);
         clearTimeout(asked?.timer);
-        asked?.resolve(message.answer);
+        if (message.error === undefined) asked?.resolve(message.purges);
+        else asked?.reject(new Fault('worker-failed', message.error, { source: 'internal', retry: true }));
         return;
       }
-      case 'purge':
-        // A PURGE that one worker received holds in all of them before it is answered.
-        this.purge(message.entries).then(
+      case 'purged-here':
+        this.#tellOthers(index, message.purges).then(
           () => this.#send(this.#workers[index]!, { kind: 'purged', ask: message.ask, ok: true }),
-          () => this.#send(this.#workers[index]!, { kind: 'purged', ask: message.ask, ok: false }),
+          (error: unknown) => {
+            this.#log.error({ error: String(error) }, 'a purge is not in force in every worker');
+            this.#send(this.#workers[index]!, { kind: 'purged', ask: message.ask, ok: false });
+          },
         );
         return;
       case 'changed':
+      case 'volume-failed':
         for (const worker of this.#workers) if (worker.index !== index) this.#send(worker, message);
         return;
       case 'ready':
@@ -216,7 +229,16 @@ export class Supervisor {
     }
   }
 
-  #ask(worker: Worker, message: Extract<ToWorker, { ask: number }>): Promise<unknown> {
+  /** A worker that is down meanwhile reads the purge log when it starts. */
+  async #tellOthers(index: number, purges: readonly Purge[]): Promise<void> {
+    const others = this.#workers.filter((worker) => worker.index !== index && worker.ready);
+    await Promise.all(others.map((worker) => this.#ask(worker, { kind: 'purges-changed', ask: 0, purges })));
+  }
+
+  #ask(
+    worker: Worker,
+    message: Extract<ToWorker, { kind: 'apply-purges' | 'purges-changed' }>,
+  ): Promise<readonly Purge[]> {
     return new Promise((resolve, reject) => {
       const ask = this.#nextAsk++;
       const timer = setTimeout(() => {

@@ -1,7 +1,7 @@
 /** What the supervisor and its workers say to each other over the IPC channel. */
 import type { FillManifest, FillProgress, PurgeEntry } from '../control-plane/api.ts';
 import type { EdgeOptions } from './options.ts';
-import type { StoreStat } from './store/contract.ts';
+import type { Purge, StoreStat } from './store/contract.ts';
 
 /** How a worker begins: in its environment as JSON, so that it is there before any module runs. */
 export interface WorkerStart {
@@ -10,15 +10,24 @@ export interface WorkerStart {
   readonly count: number;
   /** Folder of the Unix sockets between the workers. */
   readonly socketFolder: string;
+  /** Port that the supervisor found for `listen`, also where that says 0. */
+  readonly port: number;
+  readonly tlsPort: number | undefined;
   /** 48 bytes, base64: TLS session ticket keys that all workers share. */
   readonly ticketKeys: string;
 }
 
 export type ToWorker =
-  | { readonly kind: 'purge'; readonly ask: number; readonly entries: readonly PurgeEntry[] }
+  /** From the control plane's log: to be made durable by this worker, and in force in it. */
+  | { readonly kind: 'apply-purges'; readonly ask: number; readonly entries: readonly PurgeEntry[] }
+  /** From a client's PURGE or an unsafe method that another worker served. */
+  | { readonly kind: 'apply-local-purges'; readonly ask: number; readonly purges: readonly Purge[] }
+  /** Another worker has made purges durable: in force in this one when it answers. */
+  | { readonly kind: 'purges-changed'; readonly ask: number; readonly purges: readonly Purge[] }
   | { readonly kind: 'purged'; readonly ask: number; readonly ok: boolean }
   | { readonly kind: 'manifest'; readonly manifest: FillManifest }
   | { readonly kind: 'changed'; readonly keys: readonly string[] }
+  | { readonly kind: 'volume-failed'; readonly path: string; readonly why: string }
   | { readonly kind: 'reload' }
   | { readonly kind: 'close'; readonly drain: boolean };
 
@@ -33,10 +42,17 @@ export type FromWorker =
       readonly exit: number;
     }
   | { readonly kind: 'report'; readonly report: WorkerReport }
-  | { readonly kind: 'answer'; readonly ask: number; readonly answer: unknown }
-  | { readonly kind: 'purge'; readonly ask: number; readonly entries: readonly PurgeEntry[] }
+  | {
+      readonly kind: 'answer';
+      readonly ask: number;
+      readonly error: string | undefined;
+      readonly purges: readonly Purge[];
+    }
+  /** This worker has made purges durable: the others are to have them in force before it answers its client. */
+  | { readonly kind: 'purged-here'; readonly ask: number; readonly purges: readonly Purge[] }
   /** Keys that this worker, their owner, has replaced or removed. */
-  | { readonly kind: 'changed'; readonly keys: readonly string[] };
+  | { readonly kind: 'changed'; readonly keys: readonly string[] }
+  | { readonly kind: 'volume-failed'; readonly path: string; readonly why: string };
 
 /** Once a second. */
 export interface WorkerReport {

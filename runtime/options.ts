@@ -4,7 +4,7 @@
  * Precedence: command line, then `NEARCAST_<PART>_<OPTION>`, then the file given with `--config`, then the default.
  */
 import { readFileSync } from 'node:fs';
-import { LineCounter, parseDocument, isMap, isScalar, isSeq } from 'yaml';
+import { isMap, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
 import { EXIT, Fault } from './errors.ts';
 import { nearest } from './nearest.ts';
 import { parseAddress, parseBytes, parseMillis } from './units.ts';

@@ -1,0 +1,337 @@
+/**
+ * One worker process of an edge server: its composition root. Opens the store, the upstreams and the listeners, joins
+ * them in the handler, reports once a second, and ends when the supervisor says so or is gone.
+ */
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { FillAgent } from '../fill/agent.ts';
+import { systemClock } from '../runtime/clock.ts';
+import { Closing, endWithParent } from '../runtime/closing.ts';
+import { EXIT, Fault, listenFault } from '../runtime/errors.ts';
+import { createLog } from '../runtime/log.ts';
+import { addressText } from '../runtime/options.ts';
+import { Flights } from './cache/collapse.ts';
+import { cachePolicy, keyRule } from './cache/policy.ts';
+import { FillTarget } from './fill-target.ts';
+import type { Handler } from './http/exchange.ts';
+import { createListener } from './http/listener.ts';
+import { Certificates } from './http/tls.ts';
+import type { EdgeOptions } from './options.ts';
+import { ownerOf } from './owner.ts';
+import { purgesOf } from './purge-scopes.ts';
+import { AccessLog } from './serve/access-log.ts';
+import type { Fetched, ServeContext } from './serve/context.ts';
+import { Counts } from './serve/counts.ts';
+import { createHandler } from './serve/handler.ts';
+import { KeyMemory } from './serve/memory.ts';
+import { Popularity } from './serve/popularity.ts';
+import { relayed } from './serve/relay.ts';
+import { Slices } from './serve/slices.ts';
+import type { Purge } from './store/contract.ts';
+import { openStore } from './store/open-store.ts';
+import { Upstreams } from './upstream/upstreams.ts';
+import type { FromWorker, ToWorker, WorkerReport, WorkerStart } from './worker-messages.ts';
+
+const REPORT_MILLIS = 1000;
+const PURGE_DEADLINE_MILLIS = 5000;
+const LEADERS = 3;
+
+const start = JSON.parse(process.env.NEARCAST_WORKER_START ?? 'null') as WorkerStart;
+delete process.env.NEARCAST_WORKER_START;
+
+function tell(message: FromWorker): void {
+  if (process.connected) process.send!(message, undefined, {}, () => {});
+}
+
+async function main(): Promise<void> {
+  const { options, index, count } = start;
+  const log = createLog({ part: 'edge', instance: count > 1 ? `${options.appliance}/${index}` : options.appliance });
+  const closing = new Closing();
+  const policy = cachePolicy(options.profile as 'safe' | 'rfc', {
+    ...(options.canonicalHost === '' ? {} : { canonicalHost: options.canonicalHost.toLowerCase() }),
+    forwardSurrogateFields: options.role === 'region',
+  });
+  const rule = keyRule(policy);
+  const counts = new Counts();
+  const popularity = new Popularity();
+  const store = await openStore({
+    memoryBytes: Math.floor(options.memory / count),
+    diskBytes: options.disk,
+    volumes: options.cacheDir,
+    workerIndex: index,
+    workerCount: count,
+    log,
+    onChange: (keys) => tell({ kind: 'changed', keys }),
+    onVolumeState: (path, _state, why) => tell({ kind: 'volume-failed', path, why }),
+  });
+  closing.add('store', store, () => store.close());
+  const limits = upstreamLimits(options);
+  const upstreams = new Upstreams({ urls: options.upstream, limits, clock: systemClock });
+  closing.add('upstreams', upstreams, () => upstreams.close());
+  const socketOf = (worker: number) => join(start.socketFolder, `worker-${worker}.sock`);
+  const owners = Array.from({ length: count }, (_, worker) =>
+    worker === index
+      ? undefined
+      : new Upstreams({
+          urls: [`http://worker-${worker}`],
+          limits: { ...limits, retries: 0 },
+          clock: systemClock,
+          socketPath: socketOf(worker),
+          rules: { consecutiveFailures: 0, baseMillis: 0, maxMillis: 0, forgetMillis: 0 },
+        }),
+  );
+  closing.add('owners', owners, async () => void (await Promise.all(owners.map((owner) => owner?.close()))));
+  const accessLog = AccessLog.open({
+    target: options.accessLog,
+    appliance: options.appliance,
+    sample: options.accessLogSample,
+  });
+  if (accessLog !== undefined) closing.add('access log', accessLog, () => accessLog.close());
+
+  const purged = new PurgeAnswers();
+  const slices = new Slices();
+  let draining = false;
+  const context: ServeContext = {
+    appliance: options.appliance,
+    store,
+    policy,
+    upstreams,
+    flights: new Flights<Fetched>({ clock: systemClock, deadlineMillis: options.collapseTimeout, maxLeaders: LEADERS }),
+    slices,
+    counts,
+    popularity,
+    accessLog,
+    uncacheable: new KeyMemory(),
+    backOff: new KeyMemory(),
+    clock: systemClock,
+    log,
+    owns: count === 1 ? () => true : (key) => ownerOf(key, count) === index,
+    ownerOf: (key) => owners[ownerOf(key, count)] ?? upstreams,
+    async purge(purges: readonly Purge[]): Promise<void> {
+      await store.applyPurges(purges);
+      counts.purges += purges.length;
+      if (count > 1) await purged.inEveryWorker(purges);
+    },
+    mayPurge: (address) => options.purgeFrom.includes(address.startsWith('::ffff:') ? address.slice(7) : address),
+    health: () =>
+      options.control === undefined
+        ? undefined
+        : {
+            status: draining ? 503 : 200,
+            body: JSON.stringify({
+              status: draining ? 'draining' : 'ok',
+              appliance: options.appliance,
+              site: options.site,
+            }),
+          },
+  };
+  slices.context = context;
+  const handler = createHandler(context);
+  const listener = createListener({
+    handler,
+    clock: systemClock,
+    limits: {
+      headerMillis: options.headerTimeout,
+      idleMillis: options.idleTimeout,
+      progressMillis: options.sendTimeout,
+      requestsPerConnection: options.requestsPerConnection,
+      connectionsPerAddress: options.connectionsPerClient,
+      connectionsPerWorker: options.connections,
+    },
+    report: (what, details) => log.error(details, what),
+  });
+  closing.add('listener', listener, () => (draining ? listener.drain(options.drainTimeout) : listener.close()));
+  if (count > 1) {
+    const fromWorkers: Handler = (request, sink) => handler(relayed(request), sink);
+    await rm(socketOf(index), { force: true });
+    await listener.listenPath(socketOf(index), fromWorkers);
+  }
+
+  const publicUrl = new URL(
+    options.publicUrl ?? `http://${addressText({ host: options.listen.host, port: start.port })}`,
+  );
+  const agent = new FillAgent({
+    store: new FillTarget({
+      store,
+      policy,
+      host: policy.canonicalHost ?? publicUrl.host,
+      scheme: publicUrl.protocol === 'https:' ? 'https' : 'http',
+      owns: context.owns,
+    }),
+    clock: systemClock,
+    log,
+    ownAppliance: options.appliance,
+    busy: () => delay.percentile(99) / 1e6 > 50,
+  });
+  closing.add('fill agent', agent, () => agent.close());
+
+  const delay = monitorEventLoopDelay({ resolution: 20 });
+  delay.enable();
+  const reports = setInterval(() => {
+    const report: WorkerReport = {
+      counters: {
+        ...counts.snapshot(),
+        connections_refused_total: listener.counters.tooMany + listener.counters.tooManyFromAddress,
+      },
+      connections: listener.counters.open,
+      eventLoopDelayMillis: Math.max(0, delay.percentile(99) / 1e6 - 20),
+      store: store.stat(),
+      purgeLogNumber: store.purgeLogNumber,
+      fill: agent.progress(),
+      popularity: popularity.take(),
+    };
+    delay.reset();
+    tell({ kind: 'report', report });
+  }, REPORT_MILLIS);
+  closing.add('reports', reports, () => clearInterval(reports));
+
+  const shared = count > 1;
+  try {
+    await listener.listen({ host: options.listen.host, port: start.port, reusePort: shared });
+  } catch (error) {
+    throw listenFault(error, addressText({ host: options.listen.host, port: start.port }), 'listen');
+  }
+  if (options.listenTls !== undefined) {
+    const certificates = await loadCertificates(options, Buffer.from(start.ticketKeys, 'base64'));
+    try {
+      await listener.listenTls({ host: options.listenTls.host, port: start.tlsPort!, reusePort: shared }, certificates);
+    } catch (error) {
+      throw listenFault(error, addressText(options.listenTls), 'listen-tls');
+    }
+  }
+
+  const reload = async () => {
+    for (const outcome of await listener.reloadCertificates())
+      if (!outcome.ok)
+        log.error({ why: outcome.reason, detail: outcome.detail }, 'certificate not reloaded, the old one stays');
+  };
+  const close = async (drain: boolean) => {
+    draining = drain;
+    const outcomes = await closing.close((drain ? options.drainTimeout : 0) + 5000);
+    for (const outcome of outcomes) if (outcome.ended !== 'closed') log.error(outcome, 'not closed cleanly');
+    process.exit(EXIT.done);
+  };
+  const answer = (ask: number, work: Promise<readonly Purge[]>) => {
+    work.then(
+      (purges) => tell({ kind: 'answer', ask, error: undefined, purges }),
+      (error: unknown) => tell({ kind: 'answer', ask, error: String(error), purges: [] }),
+    );
+  };
+  process.on('message', (message: ToWorker) => {
+    switch (message.kind) {
+      case 'apply-purges': {
+        const purges = message.entries.flatMap((entry) => purgesOf(entry, rule));
+        counts.purges += purges.length;
+        return answer(
+          message.ask,
+          store.applyPurges(purges).then(() => purges),
+        );
+      }
+      case 'purges-changed':
+        if (options.cacheDir.length === 0)
+          return answer(
+            message.ask,
+            store.applyPurges(message.purges).then(() => []),
+          );
+        store.purgesChanged();
+        return answer(message.ask, Promise.resolve([]));
+      case 'purged':
+        return purged.heard(message.ask, message.ok);
+      case 'manifest':
+        return agent.obey(message.manifest);
+      case 'changed':
+        return store.changed(message.keys);
+      case 'volume-failed':
+        return store.volumeFailed(message.path, message.why);
+      case 'reload':
+        return void reload();
+      case 'close':
+        return void close(message.drain);
+    }
+  });
+  tell({ kind: 'ready' });
+}
+
+/** Purges of this worker that wait until the others have them in force. */
+class PurgeAnswers {
+  readonly #waiting = new Map<number, { resolve: () => void; reject: (error: Error) => void; timer: NodeJS.Timeout }>();
+  #next = 1;
+
+  inEveryWorker(purges: readonly Purge[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const ask = this.#next++;
+      const timer = setTimeout(() => {
+        this.#waiting.delete(ask);
+        reject(
+          new Fault('purge-unconfirmed', 'the other workers did not confirm the purge in time', {
+            source: 'internal',
+            retry: true,
+          }),
+        );
+      }, PURGE_DEADLINE_MILLIS);
+      this.#waiting.set(ask, { resolve, reject, timer });
+      tell({ kind: 'purged-here', ask, purges });
+    });
+  }
+
+  heard(ask: number, ok: boolean): void {
+    const waiting = this.#waiting.get(ask);
+    this.#waiting.delete(ask);
+    clearTimeout(waiting?.timer);
+    if (ok) waiting?.resolve();
+    else
+      waiting?.reject(
+        new Fault('purge-unconfirmed', 'a worker could not apply the purge', { source: 'internal', retry: true }),
+      );
+  }
+}
+
+function upstreamLimits(options: EdgeOptions) {
+  return {
+    connectMillis: options.upstreamConnectTimeout,
+    headMillis: options.upstreamHeadTimeout,
+    betweenBytesMillis: options.upstreamBodyTimeout,
+    connections: options.upstreamConnections,
+    retries: options.upstreamRetries,
+  };
+}
+
+async function loadCertificates(options: EdgeOptions, ticketKeys: Buffer): Promise<Certificates> {
+  const certificates = new Certificates(
+    [{ certificate: options.tlsCert ?? '', key: options.tlsKey ?? '' }],
+    ticketKeys,
+  );
+  for (const outcome of await certificates.reload(Date.now()))
+    if (!outcome.ok)
+      throw new Fault('certificate', `${outcome.detail ?? ''}: ${outcome.reason}`, {
+        source: 'operator',
+        fix: 'give --tls-cert and --tls-key a PEM certificate chain and its key',
+        exit: EXIT.usage,
+      });
+  return certificates;
+}
+
+// A terminal's Ctrl-C reaches every process of the group: the supervisor decides how workers end.
+process.on('SIGINT', () => {});
+process.on('SIGTERM', () => {});
+process.on('SIGHUP', () => {});
+endWithParent(() => process.exit(EXIT.failed));
+
+main().catch((error: unknown) => {
+  const fault =
+    error instanceof Fault
+      ? error
+      : new Fault('internal', error instanceof Error ? (error.stack ?? error.message) : String(error), {
+          source: 'internal',
+        });
+  tell({
+    kind: 'fault',
+    code: fault.code,
+    message: fault.message,
+    fix: fault.fix,
+    source: fault.source,
+    exit: fault.exit,
+  });
+  setTimeout(() => process.exit(EXIT.failed), 100);
+});
