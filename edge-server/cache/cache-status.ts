@@ -4,15 +4,7 @@
  */
 
 /** Why a request went forward (RFC 9211 §2.2). */
-export type ForwardedWhy =
-  | 'uri-miss'
-  | 'vary-miss'
-  | 'miss'
-  | 'stale'
-  | 'partial'
-  | 'request'
-  | 'method'
-  | 'bypass';
+export type ForwardedWhy = 'uri-miss' | 'vary-miss' | 'miss' | 'stale' | 'partial' | 'request' | 'method' | 'bypass';
 
 export type CacheHandling =
   | { readonly kind: 'hit'; readonly ttlMillis: number; readonly detail?: string | undefined }

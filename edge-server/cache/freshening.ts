@@ -3,9 +3,10 @@
  * validator stay; fields, age and freshness become the 304's. A 304 that speaks of another version or other variants
  * changes nothing: the caller fetches again without conditions.
  */
+
+import { formatHttpDate } from '../http/dates.ts';
 import { Fields } from '../http/fields.ts';
 import { weakMatch } from '../http/preconditions.ts';
-import { formatHttpDate } from '../http/dates.ts';
 import { freshnessOf, initialAge, lastModifiedMillisOf, type ReceivedResponse } from './freshness.ts';
 import type { CachePolicy } from './policy.ts';
 import { freshenedFields, tagsOf } from './response-fields.ts';
@@ -65,7 +66,8 @@ export function freshened(
     purgeNumber,
     tags: tags.length === 0 ? stored.tags : tags,
   };
-  if (!kept && directives.noStore && !directives.mustUnderstand) return { kind: 'used-once', response, why: 'no-store' };
+  if (!kept && directives.noStore && !directives.mustUnderstand)
+    return { kind: 'used-once', response, why: 'no-store' };
   if (!kept && directives.private) return { kind: 'used-once', response, why: 'private' };
   return { kind: 'freshened', response };
 }

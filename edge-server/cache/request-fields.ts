@@ -10,15 +10,7 @@ import { hopByHop, namedByConnection, sendableValue } from './response-fields.ts
 import { upstreamAcceptEncoding } from './vary.ts';
 
 /** Set by the next hop or by us, never by a client. */
-const OURS = new Set([
-  'host',
-  'content-length',
-  'via',
-  'cdn-loop',
-  'x-forwarded-for',
-  'x-forwarded-proto',
-  'expect',
-]);
+const OURS = new Set(['host', 'content-length', 'via', 'cdn-loop', 'x-forwarded-for', 'x-forwarded-proto', 'expect']);
 
 /** Unkeyed fields that origins trust: cache poisoning (X-Forwarded-Host …), httpoxy (Proxy), method override. */
 const STRIPPED = new Set([
@@ -69,7 +61,9 @@ export interface ForwardOptions {
   readonly cdnId: string;
   readonly policy: Pick<CachePolicy, 'honourRequestDirectives' | 'ignoredRequestFields' | 'vary'>;
   /** Of the stored response to validate; only with `fetch`. */
-  readonly validators?: { readonly etag: string | undefined; readonly lastModifiedMillis: number | undefined } | undefined;
+  readonly validators?:
+    | { readonly etag: string | undefined; readonly lastModifiedMillis: number | undefined }
+    | undefined;
   /** Range to fetch, e.g. `bytes=0-1048575`, and the strong validator that it must be of; only with `fetch`. */
   readonly range?: string | undefined;
   readonly ifRange?: string | undefined;
