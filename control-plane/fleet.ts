@@ -1,0 +1,365 @@
+/**
+ * The appliances and what is thought of them: takes heartbeats, probe results and orders, runs each appliance's state
+ * machine (`health.ts`), applies the rules for many (`panic.ts`), and publishes a snapshot at every change that
+ * steering should know. Making probes is left to `monitor.ts`, purges and manifests to their own files.
+ */
+import type { PlannedAppliance } from '../fill/planner.ts';
+import type { Clock, Timer } from '../runtime/clock.ts';
+import type { Tally } from '../runtime/metrics.ts';
+import type { ApplianceView, FillProgress, HealthState, Heartbeat } from './api.ts';
+import { type CONTROL_COUNTERS, STATES } from './counters.ts';
+import { type Health, isSilent, newHealth, type Order, type Signal, stateOf, step, weightOf, whyOf } from './health.ts';
+import type { History } from './history.ts';
+import { type FleetVerdict, fleetVerdict } from './panic.ts';
+import type { Snapshot } from './snapshot.ts';
+import type { SnapshotStore } from './snapshot-store.ts';
+import type { ApplianceRecord, State } from './state.ts';
+import type { Site } from './topology.ts';
+
+const TICK_MILLIS = 500;
+/** At start the last good snapshot answers until every known appliance was looked at, this long at most. */
+const GRACE_MILLIS = 5000;
+/** Load goes into snapshots in steps of this, so that noise makes no new snapshot. */
+const USED_STEP = 0.05;
+const NUMBERS_RESERVED = 1000;
+
+export const NO_FILL: FillProgress = {
+  manifestVersion: 0,
+  state: 'idle',
+  assetsPlanned: 0,
+  assetsDone: 0,
+  bytesPlanned: 0,
+  bytesDone: 0,
+  bytesBySource: { peer: 0, region: 0, origin: 0 },
+  failures: [],
+};
+
+export interface FleetSettings {
+  readonly standby: { readonly id: string; readonly url: string };
+  readonly rankedTtlSeconds: number;
+  readonly contentSteeringTtlSeconds: number;
+}
+
+export interface FleetParts {
+  readonly state: State;
+  readonly snapshots: SnapshotStore;
+  readonly history: History;
+  readonly clock: Clock;
+  readonly tally: Tally<typeof CONTROL_COUNTERS>;
+  readonly settings: FleetSettings;
+}
+
+/** Who wants to know about appliances; the monitor does. */
+export interface FleetListener {
+  /** New, or reachable elsewhere than before. */
+  known(id: string): void;
+  /** Something hints at its death: look at once. */
+  doubtful(id: string): void;
+}
+
+export type HeartbeatRefusal = 'no-such-site' | 'bad-id' | 'bad-url';
+
+interface Member {
+  record: ApplianceRecord;
+  health: Health;
+  heartbeat: Heartbeat | undefined;
+  published: { state: HealthState; why: string; sinceMillis: number };
+}
+
+export class Fleet {
+  readonly #parts: FleetParts;
+  readonly #members = new Map<string, Member>();
+  readonly #listeners = new Set<FleetListener>();
+  #sites: readonly Site[] = [];
+  #verdict: FleetVerdict = { frozen: undefined, members: [], sites: new Map() };
+  #numbers = { next: 1, end: 1 };
+  #reserving: Promise<void> | undefined;
+  #lastBody = '';
+  #startedAt = 0;
+  #timer: Timer | undefined;
+
+  constructor(parts: FleetParts) {
+    this.#parts = parts;
+  }
+
+  async start(): Promise<void> {
+    const { state, clock, snapshots } = this.#parts;
+    this.#startedAt = clock.monotonic();
+    this.#sites = await state.sites();
+    for (const record of await state.appliances()) this.#admit(record);
+    await this.#reserve(snapshots.index?.snapshot.number ?? 0);
+    this.#settle(true);
+    this.#timer = clock.every(TICK_MILLIS, () => this.tick());
+  }
+
+  async close(): Promise<void> {
+    this.#timer?.cancel();
+    await this.#reserving;
+  }
+
+  listen(listener: FleetListener): void {
+    this.#listeners.add(listener);
+    for (const id of this.#members.keys()) listener.known(id);
+  }
+
+  get sites(): readonly Site[] {
+    return this.#sites;
+  }
+
+  get verdict(): FleetVerdict {
+    return this.#verdict;
+  }
+
+  has(id: string): boolean {
+    return this.#members.has(id);
+  }
+
+  /** Where and how to probe it. */
+  probeTarget(id: string): { readonly url: string; readonly state: HealthState; readonly unsure: boolean } | undefined {
+    const member = this.#members.get(id);
+    if (member === undefined) return undefined;
+    const { machine, lightLast } = member.health;
+    // Until it is settled whether it lives, look every second: second looks after a failure, and the rise.
+    const unsure =
+      machine === 'unknown' || (machine === 'unhealthy' ? lightLast?.ok === true : lightLast?.ok === false);
+    return { url: member.record.url, state: stateOf(member.health), unsure };
+  }
+
+  /** Takes a heartbeat; the first one registers. */
+  heartbeat(
+    id: string,
+    heartbeat: Heartbeat,
+  ): { readonly state: HealthState } | { readonly refused: HeartbeatRefusal } {
+    const { tally, settings } = this.#parts;
+    const refused = this.#refusal(id, heartbeat, settings.standby.id);
+    tally.add('heartbeats_total', 1, refused === undefined ? 'taken' : 'refused');
+    if (refused !== undefined) return { refused };
+    const member = this.#register(id, heartbeat);
+    const { boot, draining, answers } = heartbeat;
+    if (member.health.boot !== undefined && member.health.boot !== boot) {
+      this.#parts.history.record('appliance', `appliance=${id} restarted pid=${heartbeat.pid}`);
+      for (const listener of this.#listeners) listener.doubtful(id);
+    }
+    member.heartbeat = heartbeat;
+    this.#signal(member, { kind: 'heartbeat', boot, draining, answers });
+    return { state: member.published.state };
+  }
+
+  /** The other side closed the connection that brought its heartbeats. */
+  connectionLost(id: string): void {
+    const member = this.#members.get(id);
+    if (member === undefined) return;
+    this.#signal(member, { kind: 'connection-lost' });
+    for (const listener of this.#listeners) listener.doubtful(id);
+  }
+
+  /** A client says that it got nothing from it: worth a look, never more, for anybody can say so. */
+  hint(id: string): void {
+    if (this.#members.has(id)) for (const listener of this.#listeners) listener.doubtful(id);
+  }
+
+  probed(id: string, signal: Extract<Signal, { kind: 'probe' }>): void {
+    const member = this.#members.get(id);
+    if (member !== undefined) this.#signal(member, signal);
+  }
+
+  /** Drains, maintains, or lifts the order. `false`: no such appliance. */
+  async order(id: string, order: Order): Promise<boolean> {
+    const member = this.#members.get(id);
+    if (member === undefined) return false;
+    member.record = { ...member.record, order };
+    this.#signal(member, { kind: 'order', order });
+    await this.#parts.state.putAppliance(member.record);
+    return true;
+  }
+
+  tick(): void {
+    for (const member of this.#members.values()) this.#step(member, { kind: 'tick' });
+    this.#settle(false);
+  }
+
+  views(): ApplianceView[] {
+    const now = this.#parts.clock.monotonic();
+    return [...this.#members.values()].map(({ record, health, heartbeat, published }) => ({
+      id: record.id,
+      site: record.site,
+      role: record.role,
+      url: record.url,
+      admin: record.admin,
+      pid: record.pid,
+      ...published,
+      weight: weightOf(health, now),
+      used: heartbeat?.load.used ?? 0,
+      fill: heartbeat?.fill ?? NO_FILL,
+    }));
+  }
+
+  /** What is known of each beyond its view. */
+  heartbeatOf(id: string): Heartbeat | undefined {
+    return this.#members.get(id)?.heartbeat;
+  }
+
+  /** As the fill's planner wants them. */
+  planned(): PlannedAppliance[] {
+    return [...this.#members.values()].map(({ record, published }) => ({
+      id: record.id,
+      site: record.site,
+      role: record.role,
+      url: record.url,
+      budgetBytes: record.budgetBytes,
+      state: published.state,
+    }));
+  }
+
+  #refusal(id: string, heartbeat: Heartbeat, standby: string): HeartbeatRefusal | undefined {
+    if (id === standby) return 'bad-id';
+    if (URL.parse(heartbeat.url) === null) return 'bad-url';
+    // A region serves no clients, so it needs no site with prefixes.
+    if (heartbeat.role === 'edge' && !this.#sites.some((site) => site.id === heartbeat.site)) return 'no-such-site';
+    return undefined;
+  }
+
+  #register(id: string, { site, role, url, admin, pid, store }: Heartbeat): Member {
+    const known = this.#members.get(id);
+    const order = known?.record.order ?? 'none';
+    const record = { id, site, role, url, admin, pid, order, budgetBytes: store.budgetBytes };
+    if (known !== undefined && JSON.stringify(known.record) === JSON.stringify(record)) return known;
+    const moved = known?.record.url !== url;
+    const member = known ?? this.#admit(record);
+    member.record = record;
+    if (known === undefined) this.#parts.history.record('appliance', `appliance=${id} joined site=${site} url=${url}`);
+    if (moved) for (const listener of this.#listeners) listener.known(id);
+    this.#parts.state
+      .putAppliance(record)
+      .catch((error: unknown) => this.#parts.history.record('alarm', `appliance=${id} not kept: ${String(error)}`));
+    return member;
+  }
+
+  #admit(record: ApplianceRecord): Member {
+    const { clock } = this.#parts;
+    const health = newHealth(clock.monotonic(), record.order);
+    const published = { state: stateOf(health), why: whyOf(health), sinceMillis: clock.now() };
+    const member: Member = { record, health, heartbeat: undefined, published };
+    this.#members.set(record.id, member);
+    return member;
+  }
+
+  #signal(member: Member, signal: Signal): void {
+    if (this.#step(member, signal)) this.#settle(false);
+  }
+
+  /** Runs the machine; `true` when others should know. */
+  #step(member: Member, signal: Signal): boolean {
+    const { clock, history, tally } = this.#parts;
+    const now = clock.monotonic();
+    const { health, transition } = step(member.health, signal, now);
+    const reweighted = weightOf(health, now) !== weightOf(member.health, now);
+    member.health = health;
+    if (transition === undefined) return reweighted;
+    const { to, because, window, lastedMillis, why } = transition;
+    const good = window.split('1').length - 1;
+    const since = new Date(clock.now() - lastedMillis).toISOString();
+    tally.add('transitions_total', 1, to);
+    history.record(
+      'appliance',
+      `appliance=${member.record.id} went=${to} because=${because} window=${window} good=${good}/${window.length} since=${since} (${why})`,
+    );
+    if (because === 'heartbeats-missed') for (const listener of this.#listeners) listener.doubtful(member.record.id);
+    return true;
+  }
+
+  /** Applies the rules for many and publishes what changed. */
+  #settle(forced: boolean): void {
+    const { clock, history } = this.#parts;
+    const now = clock.monotonic();
+    const members = [...this.#members.values()];
+    const before = this.#verdict;
+    this.#verdict = fleetVerdict(
+      members.map(({ record, health, published }) => ({
+        id: record.id,
+        site: record.site,
+        role: record.role,
+        state: stateOf(health),
+        why: whyOf(health),
+        silent: isSilent(health, now),
+        published: published.state,
+      })),
+      this.#sites.map(({ id }) => id),
+    );
+    for (const [i, member] of members.entries()) {
+      const { state, why } = this.#verdict.members[i]!;
+      const same = member.published.state === state;
+      member.published = { state, why, sinceMillis: same ? member.published.sinceMillis : clock.now() };
+    }
+    if ((before.frozen === undefined) !== (this.#verdict.frozen === undefined))
+      history.record(
+        'alarm',
+        this.#verdict.frozen === undefined ? 'states move again' : `frozen: ${this.#verdict.frozen}`,
+      );
+    for (const [id, { state, why }] of this.#verdict.sites)
+      if (state !== (before.sites.get(id)?.state ?? 'open'))
+        history.record('site', `site=${id} went=${state} (${why})`);
+    this.#publish(forced);
+  }
+
+  #publish(forced: boolean): void {
+    const { snapshots, settings, clock, tally, history } = this.#parts;
+    const { index } = snapshots;
+    if (index !== undefined && this.#inGrace()) return;
+    const body: Omit<Snapshot, 'number' | 'atMillis'> = {
+      standby: settings.standby,
+      sites: this.#sites.map(({ id, name, prefixes, next }) => {
+        const { state, why } = this.#verdict.sites.get(id)!;
+        return { id, name, prefixes, next, state, why };
+      }),
+      appliances: this.views().map(({ id, site, role, url, state, why, weight, used }) => {
+        return { id, site, role, url, state, why, weight, used: Math.round(used / USED_STEP) * USED_STEP };
+      }),
+      rankedTtlSeconds: settings.rankedTtlSeconds,
+      contentSteeringTtlSeconds: settings.contentSteeringTtlSeconds,
+      frozen: this.#verdict.frozen ?? null,
+    };
+    const text = JSON.stringify(body);
+    if (text === this.#lastBody) return;
+    const number = Math.max(this.#numbers.next, (index?.snapshot.number ?? 0) + 1);
+    this.#numbers.next = number + 1;
+    if (this.#numbers.end - number < NUMBERS_RESERVED / 2) this.#reserving ??= this.#reserve(number);
+    const refusal = snapshots.publish({ number, atMillis: clock.now(), ...body }, forced);
+    if (refusal === undefined) this.#lastBody = text;
+    else {
+      tally.add('snapshots_refused_total');
+      history.record(
+        'alarm',
+        `snapshot ${number} refused: ${refusal}; steering goes on from ${index?.snapshot.number}`,
+      );
+    }
+    this.#gauge(number);
+  }
+
+  /** After a start nobody has been looked at yet; what was true before is better than nothing. */
+  #inGrace(): boolean {
+    if (this.#parts.clock.monotonic() - this.#startedAt >= GRACE_MILLIS) return false;
+    return [...this.#members.values()].some(({ health }) => stateOf(health) === 'unknown');
+  }
+
+  async #reserve(above: number): Promise<void> {
+    try {
+      const first = await this.#parts.state.reserveNumbers('snapshot', NUMBERS_RESERVED, above);
+      this.#numbers = { next: Math.max(this.#numbers.next, first), end: first + NUMBERS_RESERVED };
+    } finally {
+      this.#reserving = undefined;
+    }
+  }
+
+  #gauge(number: number): void {
+    const { tally } = this.#parts;
+    for (const state of STATES)
+      tally.set('appliances', this.#verdict.members.filter((member) => member.state === state).length, state);
+    tally.set('snapshot_number', number);
+    tally.set('frozen', this.#verdict.frozen === undefined ? 0 : 1);
+    tally.set(
+      'sites_failed_over',
+      [...this.#verdict.sites.values()].filter(({ state }) => state === 'failed-over').length,
+    );
+  }
+}
