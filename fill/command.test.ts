@@ -28,13 +28,15 @@ type Answer = { status: number; body: unknown };
 /** A control plane that answers each status request with the next of a list, the last again and again. */
 class FakeControl {
   readonly runs: unknown[] = [];
-  runAnswer: Answer = { status: 202, body: { version: 4, appliances: ['a1', 'b1'] } };
+  runAnswer: Answer = { status: 202, body: { version: 4, manifests: [{ appliance: 'a1' }, { appliance: 'b1' }] } };
+  token: string | undefined;
   statuses: Answer[] = [];
   asked = 0;
   readonly server: Server = createServer(async (request, response) => {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk);
     let answer: Answer = { status: 404, body: 'nothing here' };
+    this.token = request.headers.authorization;
     if (request.method === 'POST' && request.url === '/v1/fill/run') {
       this.runs.push(JSON.parse(Buffer.concat(chunks).toString()));
       answer = this.runAnswer;
@@ -45,7 +47,10 @@ class FakeControl {
   });
 
   show(...lists: ReturnType<typeof one>[][]): void {
-    this.statuses = lists.map((appliances) => ({ status: 200, body: { version: 4, appliances } }));
+    this.statuses = lists.map((list) => ({
+      status: 200,
+      body: { appliances: list.map(({ id, site, fill }) => ({ id, site, progress: fill })) },
+    }));
   }
 
   get url(): string {
@@ -123,6 +128,18 @@ test('--json is the same as an object, and only that is on stdout', async () => 
   expect(JSON.parse(out)).toEqual({ version: 4, appliances: [one('a1'), one('b1')] });
 });
 
+test('the token of a file goes with every request, and a file that is not there is said', async () => {
+  const file = join(folder, 'token');
+  await writeFile(file, 'secret\n');
+  control.show([one('a1')]);
+  expect(await command(['status', '--token-file', file])).toMatchObject({ code: 0 });
+  expect(control.token).toBe('Bearer secret');
+  expect(await command(['status', '--token-file', `${file}s`])).toMatchObject({
+    code: 2,
+    talk: `error: token-unreadable: ${file}s: ENOENT; give --token-file a file that this user may read\n`,
+  });
+});
+
 test('--no-wait answers the version at once', async () => {
   expect(await command(['run', '--now', '--no-wait'])).toMatchObject({ code: 0, out: '4\n' });
   expect(control.asked).toBe(0);
@@ -145,10 +162,8 @@ test('what is not done in time ends with 75 and names who is missing, those that
 });
 
 test('a control plane that is away for a moment does not end the wait', async () => {
-  control.statuses = [
-    { status: 503, body: { title: 'starting' } },
-    { status: 200, body: { version: 4, appliances: [one('a1'), one('b1')] } },
-  ];
+  control.show([one('a1'), one('b1')]);
+  control.statuses = [{ status: 503, body: { title: 'starting' } }, ...control.statuses];
   expect(await command(['run', '--now'])).toMatchObject({ code: 0 });
 });
 
@@ -156,7 +171,7 @@ test('one that stays away ends it with 75', async () => {
   control.statuses = [{ status: 503, body: { title: 'starting' } }];
   const { code, talk } = await command(['run', '--now']);
   expect(code).toBe(75);
-  expect(talk).toContain('error: control-refused: starting');
+  expect(talk).toContain('error: starting: the control plane answers 503');
 });
 
 test('on a terminal there is a bar, elsewhere none', async () => {
@@ -208,9 +223,9 @@ test.each([
 test.each([
   ['plain 404', { status: 404, body: 'nothing here' }, 1, 'not-a-control-plane'],
   ['a page', { status: 200, body: '<html>' }, 1, 'not-a-control-plane'],
-  ['another shape', { status: 200, body: { version: 1, appliances: [{ id: 'a1' }] } }, 1, 'not-a-control-plane'],
+  ['another shape', { status: 200, body: { appliances: [{ id: 'a1' }] } }, 1, 'not-a-control-plane'],
   ['null', { status: 200, body: 'null' }, 1, 'not-a-control-plane'],
-  ['no appliances', { status: 200, body: { version: 0, appliances: [] } }, 1, 'no-appliances'],
+  ['no appliances', { status: 200, body: { appliances: [] } }, 1, 'no-appliances'],
 ])('a control plane that answers %s is named as such', async (_, answer, code, word) => {
   control.statuses = [answer];
   const ended = await command(['status']);
@@ -219,13 +234,16 @@ test.each([
 });
 
 test('a site without edges is told from a control plane without any', async () => {
-  control.runAnswer = { status: 202, body: { version: 4, appliances: [] } };
+  control.runAnswer = { status: 202, body: { version: 4, manifests: [] } };
   expect(await command(['run', '--now', '--site', 'z'])).toMatchObject({ code: 3 });
   expect(await command(['run', '--now'])).toMatchObject({ code: 1 });
-  control.runAnswer = { status: 404, body: { title: 'no such site', detail: 'z is none of a, b' } };
+  control.runAnswer = {
+    status: 404,
+    body: { title: 'no-such-site', detail: "there is no site 'z'", fix: 'see GET /v1/sites' },
+  };
   const { code, talk } = await command(['run', '--now', '--site', 'z']);
   expect(code).toBe(3);
-  expect(talk).toBe('error: control-refused: no such site: z is none of a, b\n');
+  expect(talk).toBe("error: no-such-site: there is no site 'z'; see GET /v1/sites\n");
 });
 
 test('help says what each verb does and every option', async () => {

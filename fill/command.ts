@@ -2,11 +2,12 @@
  * `nearcast fill run | status`: has the control plane plan a fill, waits for it, and prints the receipt. The answer
  * goes to stdout, the talk to stderr. Planning is the control plane's, filling the agents'.
  */
+import { readFile } from 'node:fs/promises';
 import { type Clock, systemClock } from '../runtime/clock.ts';
 import { EXIT, Fault } from '../runtime/errors.ts';
 import { nearest } from '../runtime/nearest.ts';
 import { helpText, type OptionTable, parseOptions } from '../runtime/options.ts';
-import { type ApplianceFill, ControlClient, type FillStatus, findControl, type RunAccepted } from './control-client.ts';
+import { type ApplianceFill, ControlClient, findControl, type RunAccepted } from './control-client.ts';
 import { wait } from './pace.ts';
 import { NO_FILL } from './progress.ts';
 import { progressLine, receiptTable } from './receipt.ts';
@@ -16,6 +17,12 @@ const SHARED = {
     kind: 'url',
     default: undefined,
     help: 'The control plane; else NEARCAST_CONTROL, else the box started here, else http://127.0.0.1:18001.',
+  },
+  tokenFile: {
+    kind: 'path',
+    default: undefined,
+    placeholder: 'FILE',
+    help: 'File with the bearer token, where the control plane asks for one.',
   },
   json: { kind: 'boolean', default: false, help: 'Prints the answer as JSON.' },
 } as const satisfies OptionTable;
@@ -104,7 +111,7 @@ function tellHelp(terminal: CommandTerminal, text: string): number {
 
 async function fillRun(argv: readonly string[], terminal: CommandTerminal): Promise<number> {
   const options = parseOptions(RUN_OPTIONS, { part: 'fill', argv, env: terminal.env });
-  const control = new ControlClient(await findControl(options.control, terminal.env, terminal.cwd));
+  const control = await controlOf(options, terminal);
   const accepted = await control.run({ now: options.now, site: options.site });
   if (accepted.appliances.length === 0) throw noAppliances(control.url, options.site);
   terminal.stderr.write(`fill ${accepted.version}: ${accepted.appliances.join(', ')}\n`);
@@ -128,11 +135,32 @@ async function fillRun(argv: readonly string[], terminal: CommandTerminal): Prom
 
 async function fillStatus(argv: readonly string[], terminal: CommandTerminal): Promise<number> {
   const options = parseOptions(STATUS_OPTIONS, { part: 'fill', argv, env: terminal.env });
-  const control = new ControlClient(await findControl(options.control, terminal.env, terminal.cwd));
-  const status = await control.status();
-  if (status.appliances.length === 0) throw noAppliances(control.url, undefined);
-  terminal.stdout.write(options.json ? json(status) : receiptTable(status.appliances));
+  const control = await controlOf(options, terminal);
+  const appliances = await control.status();
+  if (appliances.length === 0) throw noAppliances(control.url, undefined);
+  terminal.stdout.write(options.json ? json({ appliances }) : receiptTable(appliances));
   return EXIT.done;
+}
+
+async function controlOf(
+  options: { readonly control: string | undefined; readonly tokenFile: string | undefined },
+  { env, cwd }: CommandTerminal,
+): Promise<ControlClient> {
+  const token = options.tokenFile === undefined ? undefined : await tokenOf(options.tokenFile);
+  return new ControlClient({ ...(await findControl(options.control, env, cwd)), token });
+}
+
+async function tokenOf(file: string): Promise<string> {
+  try {
+    return (await readFile(file, 'utf8')).trim();
+  } catch (error) {
+    throw new Fault('token-unreadable', `${file}: ${(error as NodeJS.ErrnoException).code}`, {
+      source: 'operator',
+      fix: 'give --token-file a file that this user may read',
+      exit: EXIT.usage,
+      cause: error,
+    });
+  }
 }
 
 interface Watched {
@@ -174,7 +202,7 @@ async function watch(
 }
 
 /** The run's appliances, those that the status does not show (any more) as having nothing. */
-function ofRun({ appliances }: FillStatus, accepted: RunAccepted): ApplianceFill[] {
+function ofRun(appliances: readonly ApplianceFill[], accepted: RunAccepted): ApplianceFill[] {
   return accepted.appliances.map((id) => appliances.find((one) => one.id === id) ?? { id, site: '?', fill: NO_FILL });
 }
 

@@ -20,9 +20,12 @@ export interface ApplianceFill {
   readonly fill: FillProgress;
 }
 
-export interface FillStatus {
-  readonly version: number;
-  readonly appliances: readonly ApplianceFill[];
+export interface ControlAddress {
+  readonly url: string;
+  /** Where it was found, for messages. */
+  readonly from: string;
+  /** Bearer token that writes need where the control plane has one. */
+  readonly token: string | undefined;
 }
 
 const DEFAULT_CONTROL = 'http://127.0.0.1:18001';
@@ -30,12 +33,12 @@ const ENDPOINTS = join('.nearcast', 'box', 'endpoints.json');
 /** A plan over a large catalogue takes a while; nothing else does. */
 const ANSWER_MILLIS = 60_000;
 
-/** The base URL, and where it was found, for messages. */
+/** `--control`, then the environment, then the box that was started here, then the default. */
 export async function findControl(
   given: string | undefined,
   env: NodeJS.ProcessEnv,
   cwd: string,
-): Promise<{ url: string; from: string }> {
+): Promise<Omit<ControlAddress, 'token'>> {
   if (given !== undefined) return { url: given, from: '--control' };
   if (env.NEARCAST_CONTROL !== undefined) {
     const url = URL.parse(env.NEARCAST_CONTROL);
@@ -54,10 +57,12 @@ export async function findControl(
 export class ControlClient {
   readonly #url: string;
   readonly #from: string;
+  readonly #token: string | undefined;
 
-  constructor({ url, from }: { readonly url: string; readonly from: string }) {
+  constructor({ url, from, token }: ControlAddress) {
     this.#url = url;
     this.#from = from;
+    this.#token = token;
   }
 
   get url(): string {
@@ -67,28 +72,32 @@ export class ControlClient {
   /** `POST /v1/fill/run`: plans and hands out manifests. */
   async run(wish: { readonly now: boolean; readonly site: string | undefined }): Promise<RunAccepted> {
     const answer = await this.#ask('POST', '/v1/fill/run', JSON.stringify(wish));
-    const { version, appliances } = answer as Partial<RunAccepted>;
-    if (typeof version !== 'number' || !Array.isArray(appliances) || !appliances.every((id) => typeof id === 'string'))
-      throw this.#stranger('its answer to POST /v1/fill/run has no version and appliances');
-    return { version, appliances };
+    const { version, manifests } = answer as { version?: unknown; manifests?: unknown };
+    if (typeof version !== 'number' || !Array.isArray(manifests) || !manifests.every(isManifestOf))
+      throw this.#stranger('its answer to POST /v1/fill/run has no version and manifests');
+    return { version, appliances: manifests.map(({ appliance }) => appliance) };
   }
 
   /** `GET /v1/fill/status`. */
-  async status(): Promise<FillStatus> {
+  async status(): Promise<ApplianceFill[]> {
     const answer = await this.#ask('GET', '/v1/fill/status', undefined);
-    const { version, appliances } = answer as Partial<FillStatus>;
-    if (typeof version !== 'number' || !Array.isArray(appliances) || !appliances.every(isApplianceFill))
-      throw this.#stranger('its answer to GET /v1/fill/status has no version and appliances');
-    return { version, appliances };
+    const { appliances } = answer as { appliances?: unknown };
+    if (!Array.isArray(appliances) || !appliances.every(isApplianceStatus))
+      throw this.#stranger('its answer to GET /v1/fill/status has no appliances with their progress');
+    return appliances.map(({ id, site, progress }) => ({ id, site, fill: progress }));
   }
 
   async #ask(method: string, path: string, body: string | undefined): Promise<unknown> {
     let response: Response;
     let text: string;
+    const headers: Record<string, string> = { accept: 'application/json' };
+    if (body !== undefined) headers['content-type'] = 'application/json';
+    if (this.#token !== undefined) headers.authorization = `Bearer ${this.#token}`;
     try {
       response = await fetch(this.#url + path, {
         method,
-        ...(body === undefined ? {} : { body, headers: { 'content-type': 'application/json' } }),
+        headers,
+        ...(body === undefined ? {} : { body }),
         signal: AbortSignal.timeout(ANSWER_MILLIS),
         redirect: 'error',
       });
@@ -115,13 +124,13 @@ export class ControlClient {
   }
 
   #refused(status: number, what: string, answer: unknown): Fault {
-    const { title, detail } = (answer ?? {}) as { title?: unknown; detail?: unknown };
-    if (typeof title !== 'string' && typeof detail !== 'string')
-      return this.#stranger(`it answers ${status} to ${what}`, status >= 500);
+    const { title, detail, fix } = (answer ?? {}) as Record<string, unknown>;
+    if (typeof title !== 'string') return this.#stranger(`it answers ${status} to ${what}`, status >= 500);
     const exits: Record<number, number> = { 400: EXIT.usage, 404: EXIT.notFound, 409: EXIT.conflict };
-    return new Fault('control-refused', [title, detail].filter((one) => typeof one === 'string').join(': '), {
+    return new Fault(title, typeof detail === 'string' ? detail : `the control plane answers ${status}`, {
       source: 'operator',
       retry: status >= 500,
+      ...(typeof fix === 'string' ? { fix } : {}),
       exit: status >= 500 ? EXIT.tryAgain : (exits[status] ?? EXIT.failed),
     });
   }
@@ -155,6 +164,12 @@ function parsed(text: string): unknown {
   }
 }
 
-function isApplianceFill(one: Partial<ApplianceFill> | null): one is ApplianceFill {
-  return typeof one?.id === 'string' && typeof one.site === 'string' && typeof one.fill?.state === 'string';
+function isManifestOf(one: { appliance?: unknown } | null): one is { appliance: string } {
+  return typeof one?.appliance === 'string';
+}
+
+function isApplianceStatus(
+  one: { id?: unknown; site?: unknown; progress?: Partial<FillProgress> } | null,
+): one is { id: string; site: string; progress: FillProgress } {
+  return typeof one?.id === 'string' && typeof one.site === 'string' && typeof one.progress?.state === 'string';
 }
