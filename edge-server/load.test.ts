@@ -1,0 +1,54 @@
+import { describe, expect, it } from 'vitest';
+import { VirtualClock } from '../runtime/clock.ts';
+import { Load } from './load.ts';
+import type { WorkerReport } from './worker-messages.ts';
+
+function report(requests: number, more: Partial<WorkerReport> = {}): WorkerReport {
+  return {
+    counters: {
+      requests_total: { hit: requests, miss: 0 },
+      response_bytes_total: { hit: requests * 100 },
+      responses_total: { '2xx': requests - 1, '5xx': 1 },
+    },
+    connections: 10,
+    eventLoopDelayMillis: 5,
+    popularity: {},
+    ...more,
+  } as unknown as WorkerReport;
+}
+
+describe('the load in a heartbeat', () => {
+  it('is what was added since the last one, per second', () => {
+    const clock = new VirtualClock();
+    const load = new Load(clock, 100);
+    load.measure([report(1000)]);
+    clock.advance(2000);
+    const { load: measured, answers } = load.measure([report(1500)]);
+    expect(measured.requestsPerSecond).toBe(250);
+    expect(measured.bytesPerSecond).toBe(25_000);
+    expect(answers).toEqual({ total: 500, errors: 0 });
+  });
+
+  it('a restarted worker, which counts from zero, is not a negative rate', () => {
+    const clock = new VirtualClock();
+    const load = new Load(clock, 100);
+    load.measure([report(1000)]);
+    clock.advance(1000);
+    expect(load.measure([report(3)]).load.requestsPerSecond).toBe(0);
+  });
+
+  it('the worst of connections and event-loop delay says how much is used', () => {
+    const load = new Load(new VirtualClock(), 100);
+    expect(load.measure([report(1)]).load.used).toBeCloseTo(0.1);
+    expect(load.measure([report(1, { eventLoopDelayMillis: 80 })]).load.used).toBeCloseTo(0.8);
+    expect(load.measure([report(1, { eventLoopDelayMillis: 800 })]).load.used).toBe(1);
+  });
+
+  it('what clients asked for is told once, however often a report is looked at', () => {
+    const load = new Load(new VirtualClock(), 100);
+    const first = report(1, { popularity: { '/a': [2, 200] } });
+    const second = report(1, { popularity: { '/a': [1, 100], '/b': [1, 5] } });
+    expect(load.measure([first, second]).popularity).toEqual({ '/a': [3, 300], '/b': [1, 5] });
+    expect(load.measure([first, second]).popularity).toEqual({});
+  });
+});
