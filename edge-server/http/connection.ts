@@ -164,7 +164,7 @@ export class Connection implements Member, Outlet {
   tick(nowMillis: number): void {
     const { limits, counters } = this.#context;
     const socket = this.#socket;
-    if (socket === undefined) return;
+    if (socket === undefined || socket.destroyed) return;
     const stuckMillis = this.#progress.stuckMillis(socket, nowMillis);
     if (limits.progressMillis > 0 && stuckMillis > limits.progressMillis) {
       counters.noProgress++;

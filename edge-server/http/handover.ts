@@ -29,6 +29,7 @@ class HandedConnection implements Member {
   requests = 0;
   /** Body of the newest request. */
   body: IncomingMessage | undefined;
+  response: ServerResponse | undefined;
   /** Nothing more is executed: refused, or the last response is on its way. */
   last = false;
   #refusal: { status: number; reason: RefusalReason } | undefined;
@@ -51,8 +52,9 @@ class HandedConnection implements Member {
     return this.#context.roster.draining;
   }
 
-  requestBegan(body: IncomingMessage | undefined): void {
+  requestBegan(body: IncomingMessage | undefined, response: ServerResponse): void {
     this.body = body;
+    this.response = response;
     this.open++;
     this.requests++;
     this.#heading = false;
@@ -73,7 +75,8 @@ class HandedConnection implements Member {
     if (this.last) return;
     this.last = true;
     this.#context.counters.refused++;
-    if (this.open > 0) this.#refusal = { status, reason };
+    if (this.body !== undefined && !this.body.complete) this.#refuseBody(status, reason);
+    else if (this.open > 0) this.#refusal = { status, reason };
     else this.#sendRefusal({ status, reason });
   }
 
@@ -88,6 +91,7 @@ class HandedConnection implements Member {
   }
 
   tick(nowMillis: number): void {
+    if (this.socket.destroyed) return;
     const { limits, counters } = this.#context;
     const stuckMillis = this.#progress.stuckMillis(this.socket, nowMillis);
     const waited = nowMillis - this.#sinceMillis;
@@ -130,6 +134,13 @@ class HandedConnection implements Member {
 
   destroy(): void {
     this.socket.destroy();
+  }
+
+  /** The body of the request that is being answered is malformed: there is no answer to wait for. */
+  #refuseBody(status: number, reason: RefusalReason): void {
+    if (this.open === 1 && this.response?.headersSent === false) this.socket.write(refusalBytes(status, reason));
+    this.socket.once('finish', () => this.destroy());
+    this.socket.end();
   }
 
   #sendRefusal(refusal: { status: number; reason: RefusalReason }): void {
@@ -193,12 +204,14 @@ export class HandoverServer {
     const { limits, counters, handler } = this.#context;
     const { request } = understood;
     const hasBody = request.body !== undefined;
-    handed.requestBegan(hasBody ? message : undefined);
+    handed.requestBegan(hasBody ? message : undefined, response);
     counters.requests++;
     const last = limits.requestsPerConnection > 0 && handed.requests >= limits.requestsPerConnection;
     if (hasBody && expects === 'continue') continueWhenRead(message, response);
     const sink = new NodeSink(response, request.method === 'HEAD', () => {
-      if (last || handed.draining || (hasBody && !message.complete && !message.readableDidRead)) handed.last = true;
+      const unread = hasBody && !message.complete && !message.readableDidRead;
+      // Node's parser stops at an Upgrade, also at one that nobody takes up.
+      if (last || handed.draining || unread || request.fields.has('upgrade')) handed.last = true;
       return handed.last;
     });
     response.once('close', () => {

@@ -1,7 +1,7 @@
 /**
  * The strict HTTP/1.1 parser for requests without a body (RFC 9112 §2-5): one pass over the bytes, no regular
  * expressions. It answers GET and HEAD itself; what is unusual but possibly legal it leaves to `node:http`
- * (hand-over), what is malformed it refuses. The answer depends on the bytes alone, never on how they were split:
+ * (hand-over), what is malformed it refuses. An Upgrade is ignored, as a server may (RFC 9110 §7.8). The answer depends on the bytes alone, never on how they were split:
  * once it is not `incomplete`, more bytes don't change it.
  */
 import { splitTarget } from './authority.ts';
@@ -20,7 +20,7 @@ export interface ParsedHead {
   readonly keepAlive: boolean;
 }
 
-export type HandOverReason = 'method' | 'http/1.0' | 'body' | 'upgrade-or-expect';
+export type HandOverReason = 'method' | 'http/1.0' | 'body' | 'expect';
 
 export type ParseOutcome =
   | { readonly kind: 'complete' /** Where the next request begins. */; readonly end: number; readonly head: ParsedHead }
@@ -143,7 +143,7 @@ export class RequestParser {
     if (verdict.kind === 'refused') return refuse(400, verdict.reason);
     if (line.version === '1.0') return { kind: 'hand-over', why: 'http/1.0' };
     if (verdict.body !== 'none') return { kind: 'hand-over', why: 'body' };
-    if (verdict.unusual) return { kind: 'hand-over', why: 'upgrade-or-expect' };
+    if (verdict.expects) return { kind: 'hand-over', why: 'expect' };
     const fields = new Fields(flat);
     if (split.authority !== undefined && split.authority !== verdict.host) fields.set('host', split.authority);
     const head: ParsedHead = {

@@ -38,8 +38,8 @@ export type FieldsVerdict =
       readonly body: 'none' | 'length' | 'chunked';
       /** The connection may be kept after the response, as far as this request says. */
       readonly keepAlive: boolean;
-      /** Carries Upgrade or Expect. */
-      readonly unusual: boolean;
+      /** Carries Expect: somebody must answer it before the body comes. */
+      readonly expects: boolean;
     }
   | { readonly kind: 'refused'; readonly reason: RefusalReason };
 
@@ -49,7 +49,7 @@ export function fieldsVerdict(flat: readonly string[], version: '1.0' | '1.1'): 
   let length: string | undefined;
   let coding: string | undefined;
   let keepAlive = version === '1.1';
-  let unusual = false;
+  let expects = false;
   for (let i = 0; i < flat.length; i += 2) {
     const name = flat[i]!;
     const value = flat[i + 1]!;
@@ -70,9 +70,8 @@ export function fieldsVerdict(flat: readonly string[], version: '1.0' | '1.1'): 
         if (hasToken(value, 'close')) keepAlive = false;
         else if (version === '1.0' && hasToken(value, 'keep-alive')) keepAlive = true;
         break;
-      case 'upgrade':
       case 'expect':
-        unusual = true;
+        expects = true;
         break;
       default:
     }
@@ -85,7 +84,7 @@ export function fieldsVerdict(flat: readonly string[], version: '1.0' | '1.1'): 
   const problem = authorityProblem(host);
   if (problem !== undefined) return refused(problem);
   const body = coding !== undefined ? 'chunked' : length !== undefined && length !== '0' ? 'length' : 'none';
-  return { kind: 'good', host, body, keepAlive, unusual };
+  return { kind: 'good', host, body, keepAlive, expects };
 }
 
 /** Decimal digits, without leading zeros that some read as octal, small enough to count exactly. */

@@ -1,0 +1,404 @@
+import { createHash } from 'node:crypto';
+import fc from 'fast-check';
+import { afterEach, describe, expect, test } from 'vitest';
+import { type EdgeRequest, type Handler, ResponseHead } from './exchange.ts';
+import { Fields } from './fields.ts';
+import { dechunk } from './raw-client.ts';
+import { closeServed, eventually, serve } from './served.ts';
+
+const H = 'Host: example.org\r\n';
+const get = (target: string, fields = '') => `GET ${target} HTTP/1.1\r\n${H}${fields}\r\n`;
+
+afterEach(closeServed);
+
+const text = (status: number, body: string) => new ResponseHead(status, Fields.of({ 'x-a': '1' }), body.length);
+const echo: Handler = (request, sink) => {
+  const body = `<${request.target}>`;
+  sink.sendWhole(text(200, body), Buffer.from(body));
+};
+const count = (haystack: string, needle: string) => haystack.split(needle).length - 1;
+
+describe.each([
+  ['reading through onread', true],
+  ['reading by data events', false],
+])('%s', (_name, moveHandles) => {
+  test('a hit is answered with its head, its fields and its body, and the connection is kept', async () => {
+    const { connect } = await serve(echo, {}, moveHandles);
+    const client = await connect();
+    client.send(get('/a'));
+    const first = await client.until((all) => all.endsWith('</a>'));
+    expect(first).toBe('HTTP/1.1 200 OK\r\nx-a: 1\r\ncontent-length: 4\r\n\r\n</a>');
+    client.send(get('/b', 'Connection: close\r\n'));
+    const { how, text: all } = await client.closed();
+    expect(how).toBe('end');
+    expect(all.slice(first.length)).toBe(
+      'HTTP/1.1 200 OK\r\nx-a: 1\r\ncontent-length: 4\r\nconnection: close\r\n\r\n</b>',
+    );
+  });
+
+  test('a client that half-closes after its requests gets every answer', async () => {
+    const { connect, sinks } = await serve(
+      (request, sink) => {
+        if (request.target !== '/slow') echo(request, sink);
+      },
+      {},
+      moveHandles,
+    );
+    const client = await connect();
+    client.send(get('/slow') + get('/after'));
+    client.halfClose();
+    await eventually(() => sinks.length === 1);
+    sinks[0]!.sendWhole(text(200, 'late'), Buffer.from('late'));
+    const { how, text: all } = await client.closed();
+    expect(how).toBe('end');
+    expect(all.indexOf('late')).toBeLessThan(all.indexOf('</after>'));
+    expect(count(all, 'HTTP/1.1 200')).toBe(2);
+  });
+
+  test('a body of 200 KB arrives whole through the hand-over, and the connection goes on', async () => {
+    const body = Buffer.alloc(200_000);
+    for (let i = 0; i < body.length; i++) body[i] = (i * 7919) >> 3;
+    const { connect, listener } = await serve(
+      async (request, sink) => {
+        if (request.body === undefined) return echo(request, sink);
+        const hash = createHash('sha256');
+        for await (const chunk of request.body) hash.update(chunk as Buffer);
+        const answer = hash.digest('hex');
+        sink.sendWhole(text(200, answer), Buffer.from(answer));
+      },
+      {},
+      moveHandles,
+    );
+    const client = await connect();
+    client.send(get('/first'));
+    await client.until((all) => all.includes('</first>'));
+    client.send(`POST /up HTTP/1.1\r\n${H}Content-Length: ${body.length}\r\n\r\n`);
+    client.send(body);
+    await client.until((all) => all.includes(createHash('sha256').update(body).digest('hex')));
+    client.send(get('/next', 'Connection: close\r\n'));
+    const { text: all } = await client.closed();
+    expect(count(all, 'HTTP/1.1 200 OK')).toBe(3);
+    expect(all).toContain('</next>');
+    expect(listener.counters.handedOver).toBe(1);
+  });
+});
+
+test('pipelined requests are answered in order, also when the first answer is late', async () => {
+  const { connect, sinks, requests } = await serve((request, sink) => {
+    if (request.target !== '/slow') echo(request, sink);
+  });
+  const client = await connect();
+  client.send(get('/slow') + get('/1') + get('/2'));
+  await eventually(() => sinks.length === 1);
+  client.send(get('/3'));
+  sinks[0]!.start(new ResponseHead(200, new Fields(), undefined));
+  sinks[0]!.write(Buffer.from('slow'));
+  sinks[0]!.end();
+  const all = await client.until((now) => now.includes('</3>'));
+  expect(requests.map((request) => request.target)).toEqual(['/slow', '/1', '/2', '/3']);
+  const places = ['slow', '</1>', '</2>', '</3>'].map((word) => all.indexOf(word));
+  expect(places).toEqual([...places].sort((a, b) => a - b));
+});
+
+test('the same head again gives the handler the same request, another head another one', async () => {
+  const { connect, requests } = await serve(echo);
+  const client = await connect();
+  client.send(get('/a') + get('/a') + get('/b') + get('/a', 'X: 1\r\n'));
+  await client.until((all) => count(all, 'HTTP/1.1') === 4);
+  expect(requests[1]!.headIdentity).toBe(requests[0]!.headIdentity);
+  expect(requests[2]!.headIdentity).not.toBe(requests[0]!.headIdentity);
+  expect(requests[3]!.headIdentity).not.toBe(requests[2]!.headIdentity);
+  expect(requests[3]!.fields.get('x')).toBe('1');
+});
+
+test('however the bytes of several requests are split, the answers are the same', async () => {
+  const { connect } = await serve(echo);
+  const all = `${get('/a')}${get('/a')}HEAD /h HTTP/1.1\r\n${H}\r\n${get('/last', 'Connection: close\r\n')}`;
+  const whole = await connect();
+  whole.send(all);
+  const expected = (await whole.closed()).text;
+  await fc.assert(
+    fc.asyncProperty(fc.uniqueArray(fc.integer({ min: 1, max: all.length - 1 }), { maxLength: 6 }), async (cuts) => {
+      const client = await connect();
+      let from = 0;
+      for (const cut of [...cuts.sort((a, b) => a - b), all.length]) {
+        await new Promise<void>((resolve) => client.socket.write(all.slice(from, cut), () => setImmediate(resolve)));
+        from = cut;
+      }
+      expect((await client.closed()).text).toBe(expected);
+    }),
+    { numRuns: 40 },
+  );
+});
+
+test('after a refused request nothing that follows is executed, and the connection ends', async () => {
+  const { connect, requests, listener } = await serve(echo);
+  const client = await connect();
+  client.send(`${get('/good')}GET /bad HTTP/1.1\r\n${H}X : 1\r\n\r\n${get('/never')}`);
+  const { how, text: all } = await client.closed();
+  expect(how).toBe('end');
+  expect(requests.map((request) => request.target)).toEqual(['/good']);
+  expect(all).toContain('</good>HTTP/1.1 400 Bad Request\r\n');
+  expect(all).toContain('details="space-before-colon"');
+  expect(all).toContain('connection: close');
+  client.send(get('/never'));
+  expect(listener.counters.refused).toBe(1);
+});
+
+test('a refusal behind a late answer comes after it', async () => {
+  const { connect, sinks } = await serve(() => {});
+  const client = await connect();
+  client.send(`${get('/slow')}BAD\r\n\r\n`);
+  await eventually(() => sinks.length === 1);
+  echo({ target: '/slow' } as EdgeRequest, sinks[0]!);
+  const { text: all } = await client.closed();
+  expect(all).toMatch(/^HTTP\/1.1 200 OK[\s\S]*<\/slow>HTTP\/1.1 400 /);
+});
+
+describe('bodies', () => {
+  test('of unknown length are chunked, exactly', async () => {
+    const { connect, sinks } = await serve(() => {});
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.uint8Array({ maxLength: 300 }), { maxLength: 5 }), async (pieces) => {
+        const client = await connect();
+        const before = sinks.length;
+        client.send(get('/', 'Connection: close\r\n'));
+        await eventually(() => sinks.length > before);
+        const sink = sinks.at(-1)!;
+        sink.start(new ResponseHead(200, new Fields(), undefined));
+        for (const piece of pieces) sink.write(Buffer.from(piece));
+        sink.end();
+        await client.closed();
+        const bytes = client.bytes();
+        const bodyAt = bytes.indexOf('\r\n\r\n') + 4;
+        expect(bytes.toString('latin1', 0, bodyAt)).toContain('transfer-encoding: chunked\r\n');
+        const { body, rest } = dechunk(bytes.subarray(bodyAt));
+        expect(body.equals(Buffer.concat(pieces))).toBe(true);
+        expect(rest.length).toBe(0);
+        expect(sink.bytesWritten).toBe(body.length);
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  test.each([0, 1, 1024, 16_384, 16_385, 65_536, 1_048_576])('of %i bytes are whole, twice', async (size) => {
+    const body = Buffer.alloc(size, 'abcdefg');
+    const head = new ResponseHead(200, new Fields(), size);
+    const { connect } = await serve((_request, sink) => sink.sendWhole(head, body));
+    const client = await connect();
+    client.send(get('/') + get('/', 'Connection: close\r\n'));
+    await client.closed();
+    const bytes = client.bytes();
+    const first = bytes.indexOf('\r\n\r\n') + 4;
+    const second = bytes.indexOf('\r\n\r\n', first + size) + 4;
+    expect(bytes.subarray(first, first + size).equals(body)).toBe(true);
+    expect(bytes.subarray(second).equals(body)).toBe(true);
+  });
+
+  test('HEAD, 204 and 304 have none, also when the handler gives one', async () => {
+    const body = Buffer.from('four');
+    const heads = new Map([200, 204, 304].map((status) => [status, new ResponseHead(status, new Fields(), 4)]));
+    const { connect } = await serve((request, sink) => {
+      const head = heads.get(Number(request.target.slice(1)))!;
+      if (request.fields.has('stream')) {
+        sink.start(head);
+        sink.write(body);
+        sink.end();
+      } else sink.sendWhole(head, body);
+    });
+    const client = await connect();
+    const stream = 'Stream: 1\r\n';
+    client.send(get('/200'));
+    client.send(`HEAD /200 HTTP/1.1\r\n${H}\r\nHEAD /200 HTTP/1.1\r\n${H}${stream}\r\n`);
+    client.send(
+      get('/204') + get('/204', stream) + get('/304') + get('/200', stream) + get('/200', 'Connection: close\r\n'),
+    );
+    const { text: all } = await client.closed();
+    const full = 'HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n';
+    expect(all).toBe(
+      `${full}four${full}${full}HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n` +
+        `HTTP/1.1 304 Not Modified\r\n\r\n${full}fourHTTP/1.1 200 OK\r\ncontent-length: 4\r\nconnection: close\r\n\r\nfour`,
+    );
+  });
+
+  test('that end short of their length are cut, never ended as if whole', async () => {
+    const { connect, sinks } = await serve(() => {});
+    const client = await connect();
+    client.send(get('/'));
+    await eventually(() => sinks.length === 1);
+    const ended = Promise.withResolvers<boolean>();
+    sinks[0]!.onClose(ended.resolve);
+    sinks[0]!.start(new ResponseHead(200, new Fields(), 10));
+    sinks[0]!.write(Buffer.from('short'));
+    sinks[0]!.end();
+    expect(await ended.promise).toBe(false);
+    expect((await client.closed()).how).toBe('reset');
+    expect(sinks[0]!.closed).toBe(true);
+  });
+
+  test('that are aborted in chunks lack the last chunk', async () => {
+    const { connect, sinks, listener } = await serve(() => {});
+    const client = await connect();
+    client.send(get('/'));
+    await eventually(() => sinks.length === 1);
+    sinks[0]!.start(new ResponseHead(200, new Fields(), undefined));
+    sinks[0]!.write(Buffer.from('part'));
+    await client.until((all) => all.includes('part'));
+    sinks[0]!.abort('upstream died');
+    const { how, text: all } = await client.closed();
+    expect(how).toBe('reset');
+    expect(all.endsWith('0\r\n\r\n')).toBe(false);
+    expect(listener.counters.aborted).toBe(1);
+  });
+
+  test('longer than announced never reach the client as another response', async () => {
+    const { connect, sinks } = await serve(() => {});
+    const client = await connect();
+    client.send(get('/'));
+    await eventually(() => sinks.length === 1);
+    let released = 0;
+    sinks[0]!.start(new ResponseHead(200, new Fields(), 3));
+    sinks[0]!.write(Buffer.from('abcdef'), () => released++);
+    expect(released).toBe(1);
+    expect((await client.closed()).text).not.toContain('def');
+  });
+
+  test('of a slow reader wait: the writer is told to stop, buffers are released once they left, memory stays bounded', async () => {
+    const chunk = Buffer.alloc(256 * 1024, 'z');
+    const total = 400;
+    let released = 0;
+    let outstanding = 0;
+    const { connect } = await serve(async (_request, sink) => {
+      sink.start(new ResponseHead(200, new Fields(), total * chunk.length));
+      for (let i = 0; i < total; i++) {
+        outstanding++;
+        const ready = sink.write(chunk, () => {
+          released++;
+          outstanding--;
+        });
+        if (!ready) await sink.drained();
+      }
+      sink.end();
+    });
+    const client = await connect();
+    client.socket.pause();
+    client.send(get('/'));
+    await eventually(() => outstanding > 0);
+    for (let turn = 0; turn < 200; turn++) await new Promise((resolve) => setImmediate(resolve));
+    expect(released).toBeLessThan(total / 2);
+    expect(outstanding).toBeLessThanOrEqual(2);
+    let received = 0;
+    client.socket.removeAllListeners('data');
+    const whole = Promise.withResolvers<void>();
+    client.socket.on('data', (bytes: Buffer) => {
+      received += bytes.length;
+      if (received > total * chunk.length) whole.resolve();
+    });
+    client.socket.resume();
+    await whole.promise;
+    await eventually(() => released === total);
+  });
+
+  test('of a client that has gone release their buffers and end the wait', async () => {
+    let released = 0;
+    const over = Promise.withResolvers<boolean>();
+    const { connect, sinks } = await serve(async (_request, sink) => {
+      sink.onClose(over.resolve);
+      sink.start(new ResponseHead(200, new Fields(), undefined));
+      while (!sink.closed) if (!sink.write(Buffer.alloc(1 << 20), () => released++)) await sink.drained();
+      sink.write(Buffer.alloc(10), () => released++);
+    });
+    const client = await connect();
+    client.socket.pause();
+    client.send(get('/'));
+    await eventually(() => (sinks[0]?.bytesWritten ?? 0) > 0);
+    client.socket.resetAndDestroy();
+    expect(await over.promise).toBe(false);
+    await eventually(() => released === Math.ceil(sinks[0]!.bytesWritten / (1 << 20)) + 1);
+  });
+});
+
+test("an origin's odd reason, names and bytes cannot split the response", async () => {
+  const fields = new Fields([
+    'x-a',
+    'a\r\nx-evil: 1',
+    'bad name',
+    '1',
+    'x-b',
+    '\0\x7fcaf\xe9\u1234',
+    'connection',
+    'x',
+    'content-length',
+    '99',
+  ]);
+  const { connect } = await serve((_request, sink) =>
+    sink.sendWhole(new ResponseHead(1000, fields, 2), Buffer.from('ok')),
+  );
+  const client = await connect();
+  client.send(get('/', 'Connection: close\r\n'));
+  expect((await client.closed()).text).toBe(
+    'HTTP/1.1 502 Bad Gateway\r\nx-a: a  x-evil: 1\r\nx-b: caf\xe9\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok',
+  );
+});
+
+test('an early hint goes before the response', async () => {
+  const { connect } = await serve((request, sink) => {
+    sink.inform(103, Fields.of({ link: '</a>; rel=preload' }));
+    echo(request, sink);
+  });
+  const client = await connect();
+  client.send(get('/', 'Connection: close\r\n'));
+  expect((await client.closed()).text).toMatch(
+    /^HTTP\/1.1 103 Early Hints\r\nlink: <\/a>; rel=preload\r\n\r\nHTTP\/1.1 200 OK/,
+  );
+});
+
+test('a handler that throws costs its connection, not the process', async () => {
+  const { connect, listener } = await serve((request, sink) => {
+    if (request.target === '/boom') throw new Error('boom');
+    echo(request, sink);
+  });
+  const client = await connect();
+  client.send(get('/boom'));
+  await client.closed();
+  const next = await connect();
+  next.send(get('/fine'));
+  await next.until((all) => all.includes('</fine>'));
+  expect(listener.counters.handlerFaults).toBe(1);
+});
+
+test('requests that nobody waits for are not read without end', async () => {
+  const { connect, sinks } = await serve(() => {});
+  const client = await connect();
+  const flood = Buffer.from(get('/x', `Filler: ${'f'.repeat(1000)}\r\n`).repeat(1000));
+  for (let i = 0; i < 64; i++) client.send(flood);
+  await eventually(() => sinks.length === 1);
+  for (let turn = 0; turn < 300; turn++) await new Promise((resolve) => setImmediate(resolve));
+  expect(client.socket.writableLength).toBeGreaterThan(flood.length);
+  expect(sinks.length).toBe(1);
+});
+
+test('answers that a client does not read stop its further requests from being answered', async () => {
+  const body = Buffer.alloc(16_000, 'b');
+  const head = new ResponseHead(200, new Fields(), body.length);
+  const { connect, requests } = await serve((_request, sink) => sink.sendWhole(head, body), {
+    requestsPerConnection: 0,
+  });
+  const client = await connect();
+  client.socket.pause();
+  const flood = Buffer.from(get('/x').repeat(500));
+  for (let i = 0; i < 40; i++) client.send(flood);
+  let before = -1;
+  while (before !== requests.length || before <= 0) {
+    before = requests.length;
+    for (let turn = 0; turn < 100; turn++) await new Promise((resolve) => setImmediate(resolve));
+  }
+  expect(before).toBeLessThan(10_000);
+  let received = 0;
+  client.socket.removeAllListeners('data');
+  client.socket.on('data', (bytes: Buffer) => {
+    received += bytes.length;
+  });
+  client.socket.resume();
+  await eventually(() => requests.length === 20_000 && received >= 20_000 * body.length);
+});
