@@ -1,6 +1,6 @@
 /**
  * Web cache deception: a path that ends like a static file (`/account/x.css`) brings a page (`text/html`). Where the
- * origin gives no freshness of its own, such a response is not stored. Knows extensions and types, nothing else.
+ * origin gives no freshness of its own, such a page is not stored; an error is, for the few seconds of negative caching. Knows extensions and types, nothing else.
  */
 
 const TYPES: ReadonlyMap<string, RegExp> = new Map([

@@ -8,8 +8,7 @@ import type { Fields } from '../http/fields.ts';
 import { entityTag, strongDate } from '../http/preconditions.ts';
 import { parseContentRange } from '../http/ranges.ts';
 import { contradictsExtension } from './deception.ts';
-import type { ResponseDirectives } from './directives.ts';
-import { requestDirectives } from './directives.ts';
+import { type ResponseDirectives, requestDirectives } from './directives.ts';
 import { dateMillisOf, freshnessOf, initialAge, lastModifiedMillisOf, type ReceivedResponse } from './freshness.ts';
 import type { CachePolicy } from './policy.ts';
 import { storedFields, tagsOf } from './response-fields.ts';
@@ -153,7 +152,8 @@ function lived(
   const explicit = !['heuristic', 'default', 'negative', 'none'].includes(freshness.from);
   if (request.method === 'POST' && !explicit) return refused('method');
   const type = fields.get('content-type');
-  if (policy.deceptionGuard && !explicit && contradictsExtension(request.url, type)) return refused('deception');
+  if (policy.deceptionGuard && status < 400 && !explicit && contradictsExtension(request.url, type))
+    return refused('deception');
   const kept = storedFields(fields, {
     omittedFields: known.effective.directives.omittedFields,
     stripSetCookie: policy.setCookie !== 'store',

@@ -81,6 +81,20 @@ export function upstreamAcceptEncoding(
  */
 export function reducedAcceptEncoding(value: string | undefined): string {
   if (value === undefined) return 'identity';
+  return USUAL.get(value) ?? reduced(value);
+}
+
+/** What browsers and players send, so that a hit does not parse it (0.4 µs). */
+const USUAL: ReadonlyMap<string, string> = new Map([
+  ['gzip, deflate, br, zstd', 'br, gzip, zstd'],
+  ['gzip, deflate, br', 'br, gzip'],
+  ['br, gzip, deflate', 'br, gzip'],
+  ['gzip, deflate', 'gzip'],
+  ['gzip', 'gzip'],
+  ['identity', 'identity'],
+]);
+
+function reduced(value: string): string {
   let taken = 0;
   let named = 0;
   let identity: boolean | undefined;

@@ -58,21 +58,26 @@ export class HttpDateFormatter {
 function instant(
   year: number,
   monthName: string,
-  day: string,
-  hour: string,
-  minute: string,
-  second: string,
+  dayText: string,
+  hourText: string,
+  minuteText: string,
+  secondText: string,
 ): number | undefined {
   const month = MONTH_NUMBER.get(monthName.toLowerCase());
-  const dayNumber = Number(day);
-  if (month === undefined || dayNumber < 1 || Number(hour) > 23 || Number(minute) > 59 || Number(second) > 60)
-    return undefined;
-  const midnight = Date.UTC(2000, month, dayNumber);
-  const date = new Date(midnight);
-  date.setUTCFullYear(year, month, dayNumber);
-  // A day that the month does not have (31 Feb) rolls over: not a date.
-  if (date.getUTCMonth() !== month || date.getUTCDate() !== dayNumber) return undefined;
-  return date.getTime() + Number(hour) * 3_600_000 + Number(minute) * 60_000 + Number(second) * 1000;
+  const day = Number(dayText);
+  const hour = Number(hourText);
+  const minute = Number(minuteText);
+  const second = Number(secondText);
+  if (month === undefined || hour > 23 || minute > 59 || second > 60) return undefined;
+  if (day < 1 || day > daysOf(month, year)) return undefined;
+  // Date.UTC takes years below 100 for 19xx; 400 years are always 146,097 days.
+  const midnight = year < 100 ? Date.UTC(year + 400, month, day) - 146_097 * 86_400_000 : Date.UTC(year, month, day);
+  return midnight + hour * 3_600_000 + minute * 60_000 + second * 1000;
+}
+
+function daysOf(month: number, year: number): number {
+  if (month === 1) return year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0) ? 29 : 28;
+  return month === 3 || month === 5 || month === 8 || month === 10 ? 30 : 31;
 }
 
 function fullYear(twoDigits: number, nowMillis: number): number {

@@ -1,0 +1,26 @@
+/**
+ * How long a failing origin is left alone for a key while stale answers serve: a second, longer each time it fails
+ * again, or what it says in Retry-After (RFC 9110 §10.2.3). Who remembers it, and per which key, is the handler's.
+ */
+import { parseHttpDate } from '../http/dates.ts';
+
+const FIRST_MILLIS = 1_000;
+const LONGEST_MILLIS = 30_000;
+/** An origin's Retry-After is heard up to here, so that a wrong one does not take a key away for hours. */
+const LONGEST_ASKED_MILLIS = 300_000;
+
+/** Pause before the next attempt after `failures` failures in a row (1 for the first). */
+export function backOffMillis(failures: number, retryAfter: string | undefined, nowMillis: number): number {
+  const grown = Math.min(FIRST_MILLIS * 2 ** Math.min(Math.max(failures - 1, 0), 10), LONGEST_MILLIS);
+  return Math.max(grown, retryAfterMillis(retryAfter, nowMillis) ?? 0);
+}
+
+/** Retry-After as milliseconds from now, at most five minutes; `undefined` when absent or malformed. */
+export function retryAfterMillis(value: string | undefined, nowMillis: number): number | undefined {
+  if (value === undefined) return undefined;
+  const text = value.trim();
+  const asked = /^\d+$/.test(text) ? Number(text) * 1000 : parseHttpDate(text, nowMillis);
+  if (asked === undefined) return undefined;
+  const millis = /^\d+$/.test(text) ? asked : asked - nowMillis;
+  return Math.min(Math.max(millis, 0), LONGEST_ASKED_MILLIS);
+}
