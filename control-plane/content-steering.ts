@@ -36,12 +36,12 @@ export function steeringManifest({ answer, known, reloadUri, ttlSeconds }: Manif
     const host = replacementHost(base.url, target.url);
     return host === undefined ? [] : [{ 'BASE-ID': base.id, ID: target.id, 'URI-REPLACEMENT': { HOST: host } }];
   });
-  for (const { ID } of clones) has.add(ID);
   return {
     VERSION: 1,
     TTL: ttlSeconds,
     'RELOAD-URI': reloadUri,
-    'PATHWAY-PRIORITY': answer.targets.filter(({ id }) => has.has(id)).map(({ id }) => id),
+    // A player passes over pathways that its playlist lacks (§7.2), so all may stand here.
+    'PATHWAY-PRIORITY': answer.targets.map(({ id }) => id),
     ...(clones.length === 0 ? {} : { 'PATHWAY-CLONES': clones }),
   };
 }

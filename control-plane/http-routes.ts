@@ -168,7 +168,7 @@ export function send(request: IncomingMessage, response: ServerResponse, reply: 
     ...(body === undefined || raw ? {} : { 'content-type': 'application/json' }),
     ...reply.fields,
   };
-  if (body !== undefined) fields['content-length'] = Buffer.byteLength(body);
+  if (reply.status !== 204) fields['content-length'] = body === undefined ? 0 : Buffer.byteLength(body);
   if (!request.complete) fields.connection = 'close';
   response.writeHead(reply.status, fields);
   response.end(request.method === 'HEAD' ? undefined : body);
