@@ -64,6 +64,12 @@ export class DiskSlices {
     return this.#segmentWith(slice)?.has(slice % SEGMENT_SLICES) === true;
   }
 
+  /** Whether any slice of a body of this length is present. */
+  any(bodyLength: number): boolean {
+    for (let slice = 0; slice * SLICE_BYTES < bodyLength; slice++) if (this.has(slice)) return true;
+    return false;
+  }
+
   /** Whether every slice of a body of this length is present. */
   complete(bodyLength: number): boolean {
     for (let slice = 0; slice * SLICE_BYTES < bodyLength; slice++) if (!this.has(slice)) return false;

@@ -32,6 +32,8 @@ export interface Extent {
   /** Bodies being written or indexed: not a victim yet. */
   busy: number;
   sealed: boolean;
+  /** The index knows that rows name it. */
+  registered: boolean;
 }
 
 export function sharedName(number: number, worker: number): string {
@@ -115,7 +117,7 @@ export class Extents {
     if (known !== undefined) return known;
     const added: Extent = {
       ...{ name, kind, worker, number, segment, diskBytes },
-      ...{ bodyBytes: diskBytes, deadBytes: 0, uses: 0, busy: 0, sealed: true },
+      ...{ bodyBytes: diskBytes, deadBytes: 0, uses: 0, busy: 0, sealed: true, registered: false },
     };
     this.owned.set(name, added);
     this.diskBytes += diskBytes;
@@ -134,6 +136,8 @@ export class Extents {
     const descriptor = await this.#hold(name, false);
     if (descriptor === undefined) return 'absent';
     descriptor.lastRead = this.#options.clock.monotonic();
+    const extent = this.owned.get(name);
+    if (extent !== undefined) extent.uses++;
     try {
       return (await descriptor.file.read(into, position)) === into.length ? 'read' : 'absent';
     } finally {

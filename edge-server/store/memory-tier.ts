@@ -60,6 +60,15 @@ export class MemoryTier {
     this.#held.delete(sliceName(body, worker, slice));
   }
 
+  /** The least purge number of the responses held. */
+  get oldestPurgeNumber(): number {
+    let oldest = Number.POSITIVE_INFINITY;
+    for (const held of this.#held.values())
+      if (held instanceof KeyShelf)
+        for (const entry of held.entries()) oldest = Math.min(oldest, entry.response.purgeNumber);
+    return oldest;
+  }
+
   clear(): void {
     this.#held.clear();
   }

@@ -6,17 +6,20 @@ import { EXIT, Fault } from '../../runtime/errors.ts';
 import type { Logger } from '../../runtime/log.ts';
 import { BufferPool } from './buffer-pool.ts';
 import { errorCode, type Files, systemFiles } from './files.ts';
+import { Housekeeping } from './housekeeping.ts';
+import { examineIndexFile } from './index-file.ts';
 import { MemoryTier } from './memory-tier.ts';
 import { Numbers } from './numbers.ts';
 import { PurgeJournal } from './purge-journal.ts';
 import { PurgeLog, type UrlOfKey } from './purge-log.ts';
 import type { SharedStore } from './shared-store.ts';
+import { ShelfRows } from './shelf-rows.ts';
 import { Shelves } from './shelves.ts';
 import { TwoTierStore } from './two-tier-store.ts';
 import { Uses } from './uses.ts';
 import { Volume } from './volume.ts';
 import { VolumeIndex } from './volume-index.ts';
-import { MARKER } from './volume-state.ts';
+import { MARKER, type Marker } from './volume-state.ts';
 import { Volumes } from './volumes.ts';
 
 export interface StoreOptions {
@@ -45,6 +48,10 @@ export interface StoreOptions {
   descriptors?: number;
   /** How long an evicted file stays readable after its last read. */
   lingerMillis?: number;
+  /** Part of a volume's budget that its index, with the small bodies in it, may take. */
+  indexShare?: number;
+  /** How long after the start files that nothing names are taken away: a predecessor may still be ending. */
+  sweepDelayMillis?: number;
   /** Purges remembered one by one; beyond it the older half is folded into one of everything as old. */
   purgeLimit?: number;
 }
@@ -81,20 +88,30 @@ export async function openStore(options: StoreOptions): Promise<SharedStore> {
   const memory = new MemoryTier(options.memoryBytes, (shelf) => {
     if (shelf.uses > 0) uses.touch(shelf.hash.readUInt32LE(0), shelf.uses);
   });
-  const shelves = new Shelves({
-    ...{ memory, volumes, uses, inlineBytes: options.inlineBytes ?? 16 << 10 },
-    shared: options.workerCount > 1 && opened.length > 0,
+  const rows = new ShelfRows({
+    inlineBytes: options.inlineBytes ?? 16 << 10,
     onChange: (key) => changes.add(key),
+  });
+  const shelves = new Shelves({
+    ...{ memory, volumes, uses, rows },
+    shared: options.workerCount > 1 && opened.length > 0,
   });
   const purgeLog = new PurgeLog(options.urlOf ?? urlOfKey);
   const journal = new PurgeJournal(purgeLog, volumes, options.purgeLimit ?? 50_000);
   journal.load();
+  const housekeeping = new Housekeeping({
+    ...{ volumes, memory, purgeLog, journal, clock, log: options.log, firstNumber: numbers.next() },
+    alone: options.workerCount === 1,
+    indexShare: options.indexShare ?? 1 / 2,
+    sweepDelayMillis: options.sweepDelayMillis ?? 10_000,
+  });
+  housekeeping.start();
   return new TwoTierStore(
     {
       ...{ memory, volumes, shelves, purgeLog, journal, numbers, pool, uses, counts, clock },
       diskBytes: options.diskBytes,
       onChange: (key) => changes.add(key),
-      stopBackground: async () => undefined,
+      housekeeping,
     },
     options.workerCount > 1 && opened.length > 0,
   );
@@ -149,21 +166,33 @@ function checkDirectory(path: string): string | undefined {
       cause: error,
     });
   }
+  return setAsideEarlier(path);
+}
+
+/** Why the volume was set aside in an earlier run. One whose index alone was bad comes back with a new index. */
+function setAsideEarlier(path: string): string | undefined {
   try {
-    const marker = JSON.parse(readFileSync(join(path, MARKER), 'utf8')) as { because?: unknown };
-    return `set aside earlier: ${String(marker.because)}`;
+    const marker = JSON.parse(readFileSync(join(path, MARKER), 'utf8')) as Partial<Marker>;
+    if (marker.fault !== 'index') return `set aside earlier: ${String(marker.because)}`;
+    rmSync(join(path, 'index'), { recursive: true, force: true });
+    rmSync(join(path, MARKER));
+    return undefined;
   } catch (error) {
-    return errorCode(error) === 'ENOENT' ? undefined : 'set aside earlier';
+    return errorCode(error) === 'ENOENT' ? undefined : 'set aside earlier, the marker can not be read';
   }
 }
 
-/** Opens a volume's index. One that LMDB can't read is put away and a new one begun: its bodies are then swept. */
+/** Opens a volume's index. One that is no index any more goes, and a new one is begun: its bodies are then swept. */
 function openIndex(path: string, log: Logger): VolumeIndex {
+  const folder = join(path, 'index');
   try {
-    return new VolumeIndex(path);
+    const found = examineIndexFile(join(folder, 'data.mdb'));
+    if (found === 'lengthened') log.error({ volume: path }, 'index was cut short: what is missing reads as an error');
+    if (found !== 'garbage') return new VolumeIndex(path);
+    log.error({ volume: path }, 'index is garbage, a new one is begun');
   } catch (error) {
     log.error({ volume: path, because: (error as Error).message }, 'index unreadable, a new one is begun');
-    rmSync(join(path, 'index'), { recursive: true, force: true });
-    return new VolumeIndex(path);
   }
+  rmSync(folder, { recursive: true, force: true });
+  return new VolumeIndex(path);
 }

@@ -8,6 +8,7 @@
  * microseconds) at its first use in every quarter of a second, so that a lost hint costs at most that.
  */
 import type { Store } from './contract.ts';
+import type { ScrubOutcome } from './scrub.ts';
 
 export interface SharedStore extends Store {
   /** Another worker has changed these keys. */
@@ -16,6 +17,13 @@ export interface SharedStore extends Store {
   purgesChanged(): void;
   /** Another worker has set a volume aside. */
   volumeFailed(path: string, why: string): void;
+  /**
+   * One pass over all that this worker owns: compares it with its checksums and drops what rotted or was purged
+   * for good. Reads `bytesPerSecond` at most. Joins a pass that is under way.
+   */
+  scrub(bytesPerSecond: number): Promise<ScrubOutcome>;
+  /** Resolves when this worker has counted its extents and taken away what a killed one left. */
+  swept(): Promise<void>;
   /** Resolves when everything published or removed so far is in the index or has been refused. */
   settled(): Promise<void>;
 }

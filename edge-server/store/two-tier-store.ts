@@ -10,11 +10,13 @@ import type { Purge, SliceRead, StoredEntry, StoreStat, StoreWriter, WriteOutcom
 import type { DiskSlices } from './disk-slices.ts';
 import { Entry, type KeyShelf } from './entry.ts';
 import { sharedName } from './extents.ts';
+import type { Housekeeping } from './housekeeping.ts';
 import { MemorySlices } from './memory-slices.ts';
 import type { MemoryTier } from './memory-tier.ts';
 import type { Numbers } from './numbers.ts';
 import type { PurgeJournal } from './purge-journal.ts';
 import type { PurgeLog } from './purge-log.ts';
+import type { ScrubOutcome } from './scrub.ts';
 import type { SharedStore } from './shared-store.ts';
 import type { Shelves } from './shelves.ts';
 import type { Uses } from './uses.ts';
@@ -36,8 +38,7 @@ export interface StoreParts {
   clock: Clock;
   diskBytes: number;
   onChange: (key: string) => void;
-  /** Closes what runs in the background. */
-  stopBackground: () => Promise<void>;
+  housekeeping: Housekeeping;
 }
 
 const EVERY_ROUND_MILLIS = 250;
@@ -148,6 +149,17 @@ export class TwoTierStore implements SharedStore {
     this.#parts.volumes.all.find((volume) => volume.path === path)?.setAside(why);
   }
 
+  scrub(bytesPerSecond: number): Promise<ScrubOutcome> {
+    return this.#parts.housekeeping.scrub(bytesPerSecond, (row) => {
+      const entry = this.#shelves.current(row.response.key, row.response.variant);
+      if (entry?.response.id === row.response.id) this.#shelves.remove(entry);
+    });
+  }
+
+  swept(): Promise<void> {
+    return this.#parts.housekeeping.swept;
+  }
+
   async settled(): Promise<void> {
     await this.#shelves.settled();
     for (const volume of this.#parts.volumes.good) await volume.shared.drained();
@@ -182,7 +194,7 @@ export class TwoTierStore implements SharedStore {
   async #close(): Promise<void> {
     this.#round?.cancel();
     for (const writer of [...this.#writers]) writer.abandon();
-    await this.#parts.stopBackground();
+    await this.#parts.housekeeping.stop();
     await this.#shelves.settled();
     for (const volume of this.#parts.volumes.all) await volume.close();
     this.#parts.memory.clear();

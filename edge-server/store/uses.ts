@@ -22,6 +22,11 @@ export class Uses {
     return this.#counts[hash & (SLOTS - 1)]!;
   }
 
+  /** Spends half of what a key has: to stay a second time it must be asked for again. */
+  spend(hash: number): void {
+    this.#counts[hash & (SLOTS - 1)]! >>= 1;
+  }
+
   #halve(): void {
     this.#sinceHalving = 0;
     for (let i = 0; i < SLOTS; i++) this.#counts[i]! >>= 1;

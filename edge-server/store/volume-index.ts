@@ -7,10 +7,13 @@
  * commit that was flushed whole, so that the tree itself is never torn, and the rows' checksums guard the rest.
  */
 import { hash } from 'node:crypto';
-import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Database, getLastVersion, open, type RootDatabase } from 'lmdb';
+import { segmentKey } from './segment.ts';
 
+/** Stands for a segment's number in the key of a shared extent. */
+const SHARED = 0xffffffff;
+const REGISTERED = Buffer.from([1]);
 const KEY_HASH_BYTES = 16;
 const VARIANT_HASH_BYTES = 8;
 
@@ -50,13 +53,11 @@ export class VolumeIndex {
   readonly #segments: Database<Buffer, Buffer>;
   readonly #pins: Database<Buffer, Buffer>;
   readonly #purges: Database<Buffer, Buffer>;
-  readonly #file: string;
   #closed = false;
 
   /** Opens or makes the index under a volume's directory. Throws what LMDB throws when the file is not one of its own. */
   constructor(directory: string, readOnly = false) {
     const path = join(directory, 'index');
-    this.#file = join(path, 'data.mdb');
     this.#root = open<Buffer, Buffer>({ path, maxDbs: 8, maxReaders: 512, noMemInit: true, readOnly });
     const options = { encoding: 'binary', keyEncoding: 'binary', cache: false } as const;
     this.#rows = this.#root.openDB('rows', { ...options, useVersions: true });
@@ -129,6 +130,20 @@ export class VolumeIndex {
     await this.#segments.remove(key);
   }
 
+  /** Notes that rows name an extent: one that is not noted holds nothing that anybody can reach. */
+  async registerExtent(extent: { number: number; worker: number; registered: boolean }): Promise<void> {
+    await this.#segments.put(segmentKey(extent.number, extent.worker, SHARED), REGISTERED, 1);
+    extent.registered = true;
+  }
+
+  registered(number: number, worker: number): boolean {
+    return this.#segments.doesExist(segmentKey(number, worker, SHARED));
+  }
+
+  async unregisterExtent(number: number, worker: number): Promise<void> {
+    await this.#segments.remove(segmentKey(number, worker, SHARED));
+  }
+
   pinned(shelf: Buffer): boolean {
     return this.#pins.doesExist(shelf);
   }
@@ -178,7 +193,8 @@ export class VolumeIndex {
       0,
     );
     return {
-      fileBytes: statSync(this.#file).blocks * 512,
+      fileBytes:
+        ((this.#root.getStats() as TreeStats & { lastPageNumber: number }).lastPageNumber + 1) * all[0]!.pageSize,
       usedBytes: pages * all[0]!.pageSize,
       rows: all[0]!.entryCount,
       pins: all[2]!.entryCount,

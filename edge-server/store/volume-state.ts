@@ -14,6 +14,21 @@ export type DiskTrouble =
 /** The marker's name in a volume's directory. */
 export const MARKER = 'set-aside.json';
 
+export interface Marker {
+  /** For a person. */
+  readonly because: string;
+  /** `index`: LMDB found its own file corrupt; the disk as such works. */
+  readonly fault: 'disk' | 'index';
+  readonly at: string;
+}
+
+/** LMDB's words for an index that is not whole (mdb.c, `mdb_strerror`). */
+export function indexCorrupt(error: unknown): boolean {
+  return /MDB_(?:PAGE_NOTFOUND|CORRUPTED|PANIC|INVALID|VERSION_MISMATCH|BAD_\w+)|page \d+ not found/.test(
+    String((error as Error | undefined)?.message ?? ''),
+  );
+}
+
 const NO_SPACE = new Set(['ENOSPC', 'EDQUOT', 'EFBIG', 'MDB_MAP_FULL']);
 const EXHAUSTED = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN', 'EBADF', 'EEXIST', 'EVANISHED', 'MDB_READERS_FULL']);
 

@@ -13,11 +13,11 @@ import { DiskSlices, type SlicesVolume, type Written } from './disk-slices.ts';
 import { Extents } from './extents.ts';
 import { errorCode, type Files } from './files.ts';
 import type { Numbers } from './numbers.ts';
-import { decodeRow, type Row } from './row.ts';
+import { decodeRow, type Place, type Row } from './row.ts';
 import { SharedExtent } from './shared-extent.ts';
 import type { Uses } from './uses.ts';
 import { keyHash, rowKey, type VolumeIndex } from './volume-index.ts';
-import { MARKER, troubleOf } from './volume-state.ts';
+import { indexCorrupt, MARKER, type Marker, troubleOf } from './volume-state.ts';
 
 /** What all volumes of a worker count together. */
 export interface StoreCounts {
@@ -93,6 +93,17 @@ export class Volume implements SlicesVolume {
     return this.#why === undefined;
   }
 
+  /** Files of workers that are no more (fewer workers than in an earlier run) fall to those that there are. */
+  ownsWorker(worker: number): boolean {
+    return worker % this.options.workers === this.worker;
+  }
+
+  /** Whether a row is this worker's to evict and to check: by where its body lies, else by its key. */
+  owns(key: Buffer, place: Place | undefined): boolean {
+    const byKey = place === undefined || place.kind === 'inline';
+    return this.ownsWorker(byKey ? key.readUInt16LE(8) : place.worker);
+  }
+
   /** A row that is one; garbage is counted and is no row. */
   find(rowKey: Buffer): FoundRow | undefined {
     const bytes = this.look(() => this.index.row(rowKey));
@@ -118,7 +129,11 @@ export class Volume implements SlicesVolume {
 
   /** A new large body for a response. */
   newBody(number: number, response: StoredResponse): DiskSlices {
-    return this.body(number, this.worker, rowKey(keyHash(response.key), response.vary, response.variant));
+    return this.body(number, this.worker, this.rowKeyOf(response));
+  }
+
+  rowKeyOf(response: StoredResponse): Buffer {
+    return rowKey(keyHash(response.key), response.vary, response.variant);
   }
 
   /** Another worker has changed something: bodies are read from the index again. */
@@ -180,11 +195,12 @@ export class Volume implements SlicesVolume {
   }
 
   /** Sets the volume aside: nothing is read from it or written to it until an operator has looked. */
-  setAside(why: string): void {
+  setAside(why: string, fault: Marker['fault'] = 'disk'): void {
     if (this.#why !== undefined) return;
     this.#why = why;
     this.options.log.error({ volume: this.path, because: why }, 'volume set aside');
-    const text = `${JSON.stringify({ because: why, at: new Date(this.options.clock.now()).toISOString() })}\n`;
+    const marker: Marker = { because: why, fault, at: new Date(this.options.clock.now()).toISOString() };
+    const text = `${JSON.stringify(marker)}\n`;
     // A disk that refuses the marker is set aside in this run all the same, and fails its first check in the next.
     this.files.writeText(join(this.path, MARKER), text).catch(() => undefined);
     this.options.onSetAside(this, why);
@@ -203,7 +219,8 @@ export class Volume implements SlicesVolume {
 
   #judge(error: unknown): ReturnType<typeof troubleOf> {
     const trouble = troubleOf(error);
-    if (trouble === 'broken') this.setAside(`${errorCode(error)}: ${(error as Error).message ?? String(error)}`);
+    if (trouble === 'broken')
+      this.setAside(`${errorCode(error)}: ${(error as Error).message}`, indexCorrupt(error) ? 'index' : 'disk');
     else this.options.log.warn({ volume: this.path, because: errorCode(error) }, `volume ${trouble}`);
     return trouble;
   }
