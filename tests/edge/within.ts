@@ -1,0 +1,25 @@
+/** Waits of tests: for an event, never for time, and never longer than a deadline. */
+
+export const DEADLINE_MILLIS = 10_000;
+
+/** The promise's outcome; rejects with what was waited for when the deadline comes first. */
+export async function within<T>(work: Promise<T>, what: string, millis = DEADLINE_MILLIS): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error(`not within ${millis} ms: ${what}`)), millis);
+  try {
+    return await Promise.race([work, promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Something that others wait for until it is opened. */
+export interface Gate {
+  readonly opened: Promise<void>;
+  open(): void;
+}
+
+export function gate(): Gate {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  return { opened: promise, open: resolve };
+}
