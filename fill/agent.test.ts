@@ -245,7 +245,123 @@ describe('an agent alone', () => {
   });
 });
 
+describe('limits', () => {
+  test('no more assets than told are fetched at a time', async () => {
+    const files = film();
+    const region = await FakeSource.start(files);
+    const store = new MemoryStore();
+    const gate = Promise.withResolvers<void>();
+    const asked: string[] = [];
+    const held = store.held;
+    store.held = async (path) => {
+      asked.push(path);
+      await gate.promise;
+      return held(path);
+    };
+    const agent = agentWith(store, { limits: { parallel: 2 } });
+    agent.obey(manifestOf(files, [source('region', 'r1', region)]));
+    await new Promise(setImmediate);
+    expect(asked).toEqual([...files.keys()].slice(0, 2));
+    gate.resolve();
+    await agent.settled();
+    expect(agent.progress().assetsDone).toBe(6);
+  });
+
+  test('a cap holds back the bytes', async () => {
+    const files = one(1_000_000);
+    const region = await FakeSource.start(files);
+    const clock = new HurriedClock();
+    const begin = clock.monotonic();
+    const limits = { bytesPerSecond: 250_000 };
+    await filled(agentWith(new MemoryStore(), { clock, limits }), manifestOf(files, [source('region', 'r1', region)]));
+    // A megabyte at a quarter of one a second, less the quarter second in the bucket.
+    expect(clock.monotonic() - begin).toBeGreaterThan(3700);
+  });
+
+  test('the own window holds where the manifest names none', async () => {
+    const files = one(10);
+    const region = await FakeSource.start(files);
+    const clock = new VirtualClock(Date.parse('2026-01-10T20:00:00Z'));
+    const agent = agentWith(new MemoryStore(), { clock, window: { zone: 'UTC', fromMinute: 0, toMinute: 0 } });
+    expect(await filled(agent, manifestOf(files, [source('region', 'r1', region)], { now: false }))).toMatchObject({
+      state: 'done',
+      assetsDone: 1,
+    });
+  });
+
+  test('closing leaves no connection open', async () => {
+    const files = film();
+    const region = await FakeSource.start(files);
+    const closed: Promise<void>[] = [];
+    region.server.on('connection', (socket) =>
+      closed.push(new Promise((resolve) => socket.once('close', () => resolve()))),
+    );
+    const agent = agentWith(new MemoryStore());
+    await filled(agent, manifestOf(files, [source('region', 'r1', region)]));
+    await agent.close();
+    expect(closed.length).toBeGreaterThan(0);
+    await Promise.race([
+      Promise.all(closed),
+      new Promise((_, reject) => setTimeout(() => reject(new Error('a connection stays open')), 2000).unref()),
+    ]);
+  });
+});
+
 describe('a fault of a source', () => {
+  test('a source that answers a range with the whole is read from the start again', async () => {
+    const files = one();
+    const region = await FakeSource.start(files);
+    region.fault = (request, response, count) => {
+      const whole = files.get(request.url!)!;
+      if (count === 1) cutAfter(region, request.url!, 1_000_000, response);
+      else response.writeHead(200, { etag: region.etagOf(whole), 'content-length': whole.length }).end(whole);
+      return true;
+    };
+    const store = new MemoryStore();
+    const progress = await filled(agentWith(store), manifestOf(files, [source('region', 'r1', region)]));
+    expect(progress).toMatchObject({ assetsDone: 1, bytesDone: 3_000_000 });
+    expect(store.bodies.get('/large.bin')!.bytes.equals(files.get('/large.bin')!)).toBe(true);
+    expect(store.abandoned).toBe(1);
+  });
+
+  test('a range other than the one asked for is not taken', async () => {
+    const files = one();
+    const region = await FakeSource.start(files);
+    region.fault = (request, response, count) => {
+      const whole = files.get(request.url!)!;
+      const from = Number(/\d+/.exec(request.headers.range ?? '0')![0]);
+      if (count === 1) cutAfter(region, request.url!, 1_000_000, response);
+      else {
+        const range = `bytes ${from + 1}-${whole.length}/${whole.length + 1}`;
+        const fields = { etag: region.etagOf(whole), 'content-length': whole.length - from, 'content-range': range };
+        response.writeHead(206, fields).end(whole.subarray(from));
+      }
+      return true;
+    };
+    const progress = await filled(agentWith(new MemoryStore()), manifestOf(files, [source('region', 'r1', region)]));
+    expect(progress.failures[0]!.why).toContain('changed (content-range bytes');
+  });
+
+  test('when bytes of two sources make a wrong whole, the second is asked for all of it', async () => {
+    const files = one();
+    const [region, origin] = [await FakeSource.start(files), await FakeSource.start(files)];
+    region.fault = (request, response, count) => {
+      const whole = files.get(request.url!)!;
+      if (count > 1) return response.writeHead(403).end() !== undefined;
+      response.writeHead(200, { etag: region.etagOf(whole), 'content-length': whole.length });
+      response.write(Buffer.alloc(1_000_000, 'wrong'), () => setImmediate(() => response.destroy()));
+      return true;
+    };
+    const store = new MemoryStore();
+    const progress = await filled(
+      agentWith(store),
+      manifestOf(files, [source('region', 'r1', region), source('origin', 'origin', origin)]),
+    );
+    expect(progress).toMatchObject({ assetsDone: 1, bytesDone: 3_000_000 });
+    expect(origin.asked.map(({ range }) => range === undefined)).toEqual([false, true]);
+    expect(store.bodies.get('/large.bin')!.bytes.equals(files.get('/large.bin')!)).toBe(true);
+  });
+
   test('a cut body goes on where it stopped, under the same validator', async () => {
     const files = one();
     const region = await FakeSource.start(files);
@@ -501,6 +617,24 @@ describe('peers', () => {
     expect(peer.asked.length).toBeGreaterThanOrEqual(4);
   });
 
+  test('an elected one that goes on giving other assets is waited for beyond the patience', async () => {
+    const files = film();
+    const names = [...files.keys()];
+    const [peer, region] = [await FakeSource.start(), await FakeSource.start(files)];
+    peer.fault = (request, _response, count) => {
+      // Asked after 0, 250, 750, 1750, 3750, 8750, 13750 ms; the last one is ready long after 6 s, others before it.
+      if (count === names.indexOf(request.url!) + 2) peer.files.set(request.url!, files.get(request.url!)!);
+      return false;
+    };
+    const manifest = manifestOf(files, [source('peer', 'a2', peer), source('region', 'r1', region)]);
+    const progress = await filled(
+      agentWith(new MemoryStore(), { limits: { patienceMillis: 6500 } }),
+      elected(manifest, 'a2'),
+    );
+    expect(progress).toMatchObject({ assetsDone: 6, bytesBySource: { region: 0 } });
+    expect(region.asked).toEqual([]);
+  });
+
   test('a dead elected one is passed over for all its assets together', async () => {
     const files = film();
     const [peer, region] = [await FakeSource.start(), await FakeSource.start(files)];
@@ -580,15 +714,17 @@ describe('window, change and end', () => {
     const files = film();
     const [kept, dropped] = [...files.keys()];
     const region = await FakeSource.start(files);
-    const held: (() => void)[] = [];
+    const held = new Map<string, () => void>();
     const bothAsked = Promise.withResolvers<void>();
+    const droppedEnds = Promise.withResolvers<boolean>();
     region.fault = (request, response, count) => {
       if (count > 1) return false;
       const whole = files.get(request.url!)!;
       response.writeHead(200, { etag: region.etagOf(whole), 'content-length': whole.length });
       response.write(whole.subarray(0, 1000));
-      held.push(() => response.end(whole.subarray(1000)));
-      if (held.length === 2) bothAsked.resolve();
+      held.set(request.url!, () => response.end(whole.subarray(1000)));
+      if (request.url === dropped) response.on('close', () => droppedEnds.resolve(response.writableFinished));
+      if (held.size === 2) bothAsked.resolve();
       return true;
     };
     const store = new MemoryStore();
@@ -597,7 +733,8 @@ describe('window, change and end', () => {
     agent.obey({ ...manifest, assets: manifest.assets.slice(0, 2) });
     await bothAsked.promise;
     agent.obey({ ...manifest, version: 2, assets: manifest.assets.slice(0, 1) });
-    for (const finish of held) finish();
+    expect(await droppedEnds.promise).toBe(false);
+    held.get(kept!)!();
     await agent.settled();
     expect(agent.progress()).toMatchObject({ manifestVersion: 2, assetsDone: 1, assetsPlanned: 1 });
     expect(region.count(kept!)).toBe(1);

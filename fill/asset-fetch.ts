@@ -76,6 +76,7 @@ type Pull =
 /** A try that brought this much is progress, and starts the count of tries again. */
 const PROGRESS_BYTES = 1 << 20;
 const RETRY_MILLIS = 500;
+const CORRUPT = { kind: 'refusal', refusal: { why: 'corrupt' } } as const;
 
 /** Asks each source in turn. Never rejects for what a source or the store does. */
 export async function fetchAsset(
@@ -120,16 +121,14 @@ class AssetFetch {
     const { limits, clock, signal } = this.#context;
     for (let attempt = 1; ; attempt++) {
       const before = this.#intake?.received ?? 0;
-      let pull = await this.#pull(source);
+      const pull = await this.#pull(source);
       if (signal.aborted) return { kind: 'stopped' };
-      if (pull.kind === 'whole') {
-        const ended = await this.#settle(source);
-        if (ended.kind !== 'mixed') return ended;
-        pull = { kind: 'refusal', refusal: { why: 'corrupt' } };
-      }
-      if (pull.kind !== 'refusal') return pull;
+      const ended = pull.kind === 'whole' ? await this.#settle(source) : pull;
+      if (ended.kind !== 'mixed' && ended.kind !== 'refusal') return ended;
+      const refused = ended.kind === 'mixed' ? CORRUPT : ended;
       if ((this.#intake?.received ?? 0) - before >= PROGRESS_BYTES) attempt = 0;
-      if (attempt >= limits.attempts || !isWorthAsking(source, pull.refusal)) return pull;
+      if (attempt >= limits.attempts) return refused;
+      if (ended.kind === 'refusal' && !isWorthAsking(source, ended.refusal)) return ended;
       if (attempt > 0) await wait(clock, RETRY_MILLIS * 2 ** (attempt - 1), signal);
       if (signal.aborted) return { kind: 'stopped' };
     }
@@ -143,7 +142,7 @@ class AssetFetch {
     if (intake.hash.digest('hex') !== this.#asset.sha256.toLowerCase()) {
       const mixed = intake.givers.size > 1;
       this.abandon();
-      return mixed ? { kind: 'mixed' } : { kind: 'refusal', refusal: { why: 'corrupt' } };
+      return mixed ? { kind: 'mixed' } : CORRUPT;
     }
     const outcome = await intake.write.commit();
     this.#intake = undefined;

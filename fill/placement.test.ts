@@ -38,6 +38,16 @@ test('copies are in proportion to popularity when not everything fits everywhere
   expect([...byAppliance.values()].flat()).toHaveLength(12);
 });
 
+test('a further copy of the popular is weighed against a first copy of the less popular', () => {
+  const { byAppliance } = sitePlacement({
+    assets: [asset('/six', 10), asset('/three', 10), asset('/two', 10)],
+    appliances: edges(3, 20),
+    scoreOf: scores({ '/six': 6, '/three': 3, '/two': 2 }),
+  });
+  const placed = [...byAppliance.values()].flat().map(({ path }) => path);
+  expect(placed.sort()).toEqual(['/six', '/six', '/six', '/three', '/three', '/two']);
+});
+
 test('what does not fit is named, and something smaller takes the room', () => {
   const { byAppliance, unplaced } = sitePlacement({
     assets: [asset('/wide', 100), asset('/narrow', 5)],
