@@ -22,6 +22,8 @@ export interface SlicesVolume {
   readonly files: Files;
   readonly numbers: Numbers;
   readonly counts: { corruptSlices: number };
+  /** Bodies that a writer works on. */
+  readonly writingBodies: Set<DiskSlices>;
   look<T>(read: () => T): T | undefined;
   reading(read: () => Promise<'read' | 'absent'>): Promise<'read' | 'absent' | 'error'>;
   changing(change: () => Promise<unknown>): Promise<boolean>;
@@ -42,6 +44,7 @@ export class DiskSlices {
   readonly #files = new Map<number, Promise<Extent>>();
   /** Writes whose row is on its way: until then memory knows more than the index. */
   #writing = 0;
+  #writers = 0;
   /** Nothing may be written any more: evicted, replaced or abandoned. */
   #dropped = false;
 
@@ -54,6 +57,17 @@ export class DiskSlices {
 
   get volume(): SlicesVolume {
     return this.#volume;
+  }
+
+  /** A writer works on it: its extents are no victims until as many have ended. */
+  beginWriting(): void {
+    this.#volume.writingBodies.add(this);
+    this.#writers++;
+  }
+
+  endWriting(): void {
+    this.#writers--;
+    if (this.#writers === 0) this.#volume.writingBodies.delete(this);
   }
 
   get dropped(): boolean {

@@ -61,6 +61,11 @@ function du(): number {
   return bytes;
 }
 
+/** A file system adds a block of its own to a file in many fragments: 64 KiB are allowed for all of those. */
+function expectAccounted(store: SharedStore): void {
+  expect(Math.abs(store.stat().disk.bytes - du())).toBeLessThanOrEqual(64 * 1024);
+}
+
 function extentFiles(): string[] {
   return readdirSync(join(volume, 'extents')).map((name) => join(volume, 'extents', name));
 }
@@ -144,7 +149,7 @@ describe('a restart', () => {
     const second = await open();
     await second.swept();
     expect(extentFiles()).toHaveLength(1);
-    expect(second.stat().disk.bytes).toBe(du());
+    expectAccounted(second);
     expect(await bodyOf(second, entryOf(second)!)).toEqual(body);
   });
 });
@@ -247,7 +252,7 @@ describe('a disk that fails', () => {
       await put(store, body, { key: `${KEY}after` });
       expect(await bodyOf(store, entryOf(store, `${KEY}after`)!)).toEqual(body);
       expect(store.stat().volumes[0]!.state).toBe('good');
-      expect(store.stat().disk.bytes).toBe(du());
+      expectAccounted(store);
     },
   );
 
@@ -344,9 +349,9 @@ describe('eviction', () => {
       expect(store.stat().disk.bytes).toBeLessThanOrEqual(budget + 4 * MIB);
     }
     await store.settled();
-    const { disk, evictedBytes } = store.stat();
+    const { evictedBytes } = store.stat();
     expect(evictedBytes).toBeGreaterThan(100 * MIB);
-    expect(disk.bytes).toBe(du());
+    expectAccounted(store);
     const last = entryOf(store, `${KEY}299`)!;
     expect(await bodyOf(store, last)).toEqual(Buffer.alloc(sizes[4]!, 299));
   });
@@ -367,11 +372,11 @@ describe('eviction', () => {
     }
     await Promise.all(writes);
     await store.settled();
-    expect(store.stat().disk.bytes).toBe(du());
+    expectAccounted(store);
     await store.close();
     const second = await open({ diskBytes: 64 * MIB, extentBytes: 2 * MIB });
     await second.swept();
-    expect(second.stat().disk.bytes).toBe(du());
+    expectAccounted(second);
   });
 
   it('keeps what is asked for again and again', async () => {

@@ -116,7 +116,9 @@ export class Evictor {
 
   async #evict(): Promise<boolean> {
     const { extents } = this.#volume;
-    const next = () => victim(extents.owned.values(), (one) => this.#passed.has(one.name));
+    const written = new Set(Array.from(this.#volume.writingBodies, (body) => body.number));
+    const passed = (one: Extent) => this.#passed.has(one.name) || (one.kind === 'large' && written.has(one.number));
+    const next = () => victim(extents.owned.values(), passed);
     let extent = next();
     if (extent === undefined && this.#passed.size > 0) {
       // Pins may have gone since: everything is looked at again the next time.

@@ -20,6 +20,11 @@ export class MemorySlices {
     this.number = number;
   }
 
+  /** Memory has no victims to spare: a slice that leaves while its body is written ends the write. */
+  beginWriting(): void {}
+
+  endWriting(): void {}
+
   get dropped(): boolean {
     return this.#dropped;
   }

@@ -44,6 +44,7 @@ export class PurgeJournal {
   /** Takes over what other workers have applied since. A look at one row when there is nothing new. */
   refresh(): void {
     for (const volume of this.#volumes.good) {
+      volume.look(() => volume.index.renew());
       const head = volume.look(() => readHead(volume));
       if (head === undefined || (head.newest <= this.#log.newest && head.logNumber <= this.logNumber)) continue;
       volume.look(() => this.#read(volume, this.#log.newest));

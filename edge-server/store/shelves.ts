@@ -65,6 +65,7 @@ export class Shelves {
 
   /** Another worker has changed these keys. */
   forget(keys: readonly string[]): void {
+    for (const volume of this.#options.volumes.good) volume.look(() => volume.index.renew());
     for (const key of keys) {
       if (this.#pending.has(key)) continue;
       this.#memory.drop(key);

@@ -66,6 +66,11 @@ export class VolumeIndex {
     this.#purges = this.#root.openDB('purges', options);
   }
 
+  /** Reads from here on see what others have committed up to now, not what was so at the beginning of this turn. */
+  renew(): void {
+    this.#root.resetReadTxn();
+  }
+
   /** A row's bytes, its version through `lastVersion`. The buffer is the caller's own. */
   row(key: Buffer): Buffer | undefined {
     return this.#rows.getBinary(key);

@@ -63,6 +63,7 @@ export class Volume implements SlicesVolume {
   readonly files: Files;
   readonly numbers: Numbers;
   readonly counts: StoreCounts;
+  readonly writingBodies = new Set<DiskSlices>();
   /** Frees at least some room; false when nothing can go. The evictor puts itself here. */
   makeRoom: () => Promise<boolean> = async () => false;
   /** Called after writes; starts eviction in the background when the budget is near. */

@@ -45,6 +45,7 @@ export class Writer implements StoreWriter {
     this.#partial = begun.partial;
     this.#visible = begun.resumes;
     this.#slices = begun.resumes?.slices;
+    this.#slices?.beginWriting();
   }
 
   async slice(n: number, bytes: Buffer): Promise<WriteOutcome> {
@@ -67,7 +68,7 @@ export class Writer implements StoreWriter {
     this.#response = response;
     const outcome = this.#store.closed() ? refusal('closed') : await this.#finish();
     if (outcome.kind === 'refused' && this.#visible === undefined) void this.#slices?.drop(response.bodyLength);
-    this.#store.ended(this);
+    this.#end();
     return outcome;
   }
 
@@ -76,6 +77,11 @@ export class Writer implements StoreWriter {
     this.#ended = true;
     this.#held = undefined;
     if (this.#visible === undefined) void this.#slices?.drop(this.#response.bodyLength);
+    this.#end();
+  }
+
+  #end(): void {
+    this.#slices?.endWriting();
     this.#store.ended(this);
   }
 
@@ -85,7 +91,10 @@ export class Writer implements StoreWriter {
   }
 
   async #writeSlice(n: number, bytes: Buffer): Promise<WriteOutcome> {
-    this.#slices ??= this.#store.newSlices(this.#response);
+    if (this.#slices === undefined) {
+      this.#slices = this.#store.newSlices(this.#response);
+      this.#slices.beginWriting();
+    }
     const held = this.#held;
     this.#held = undefined;
     const first = held === undefined ? STORED : await this.#store.writeSlice(this.#slices, 0, held);
