@@ -9,16 +9,16 @@ const VERSION = 2;
 /** Offsets within a meta page: a page header of 24 bytes stands before it. */
 const AT = { magic: 24, version: 28, pageSize: 48, lastPage: 144, transaction: 152, end: 160 } as const;
 
-export type IndexFile = 'absent' | 'sound' | 'lengthened' | 'garbage';
+export type IndexFile = 'absent' | 'sound' | 'lengthened' | 'short' | 'garbage';
 
 /**
  * Whether LMDB may be let at the file. One cut short is lengthened with zeros, so that a read of what is missing is
- * an error of LMDB's and not of the memory map's. Only at start, before the index is opened.
+ * an error of LMDB's and not of the memory map's; a reader only looks. Before the index is opened.
  */
-export function examineIndexFile(path: string): IndexFile {
+export function examineIndexFile(path: string, purpose: 'look' | 'mend'): IndexFile {
   let file: number;
   try {
-    file = openSync(path, 'r+');
+    file = openSync(path, purpose === 'mend' ? 'r+' : 'r');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 'absent';
     throw error;
@@ -32,6 +32,7 @@ export function examineIndexFile(path: string): IndexFile {
     const newest = first.transaction > second.transaction ? first : second;
     const needed = (newest.lastPage + 1) * newest.pageSize;
     if (size >= needed) return 'sound';
+    if (purpose === 'look') return 'short';
     // Pages are written before the meta page that names them, so that no writer of another process is overtaken here.
     writeSync(file, Buffer.alloc(1), 0, 1, needed - 1);
     return 'lengthened';

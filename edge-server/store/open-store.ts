@@ -186,7 +186,7 @@ function setAsideEarlier(path: string): string | undefined {
 function openIndex(path: string, log: Logger): VolumeIndex {
   const folder = join(path, 'index');
   try {
-    const found = examineIndexFile(join(folder, 'data.mdb'));
+    const found = examineIndexFile(join(folder, 'data.mdb'), 'mend');
     if (found === 'lengthened') log.error({ volume: path }, 'index was cut short: what is missing reads as an error');
     if (found !== 'garbage') return new VolumeIndex(path);
     log.error({ volume: path }, 'index is garbage, a new one is begun');
