@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Fields } from '../http/fields.ts';
-import { deltaMillis, requestDirectives, responseDirectives } from './directives.ts';
+import { deltaMillis, noDirectives, requestDirectives, responseDirectives } from './directives.ts';
 
 const lines = (...values: string[]) => responseDirectives(new Fields(values.flatMap((v) => ['cache-control', v])));
 const asked = (value: string) => requestDirectives(Fields.of({ 'cache-control': value }));
@@ -48,6 +48,8 @@ describe('what restricts', () => {
     expect(lines('private=foo').private).toBe(true);
     expect(lines('no-cache foo').noCache).toBe(true);
     expect(lines('private=""').private).toBe(true);
+    expect(lines('private=aX-A"')).toMatchObject({ private: true, omittedFields: [] });
+    expect(lines('private="X-A"x')).toMatchObject({ private: true, omittedFields: [] });
     expect(lines('private="a b"').private).toBe(true);
   });
 
@@ -65,6 +67,11 @@ test('qualified no-cache and private name fields, from all occurrences, and do n
   expect(said.omittedFields).toEqual(['x-a', 'x-c', 'x-d', 'set-cookie']);
   expect(said).toMatchObject({ private: false, noCache: false });
   expect(lines('private="X-A", private')).toMatchObject({ private: true, omittedFields: ['x-a'] });
+});
+
+test('what is not said is not read', () => {
+  expect(lines('foo, bar=1')).toEqual(noDirectives());
+  expect(Object.values(lines('foo')).filter((value) => value === true)).toEqual([]);
 });
 
 test('every other directive is read', () => {

@@ -16,6 +16,7 @@ describe('the path', () => {
     ['/', '/'],
     ['/a/b.mp4', '/a/b.mp4'],
     ['/%7Euser/%61', '/~user/a'],
+    ['/%4a%4A%39%6F', '/JJ9o'],
     ['/a%2fb', '/a%2Fb'],
     ['/a%2Fb', '/a%2Fb'],
     ['/a%3fb%23c', '/a%3Fb%23c'],

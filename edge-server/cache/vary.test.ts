@@ -92,6 +92,10 @@ describe('variantOf', () => {
     expect(safe([['foo', '1,2']], 'foo')).not.toBe(safe([['foo', '1, 2']], 'foo'));
     expect(rfc([['foo', '1,2']], 'foo')).toBe(rfc([['foo', ' 1, 2 ']], 'foo'));
     expect(rfc([['foo', '"1,2"']], 'foo')).not.toBe(rfc([['foo', '"1, 2"']], 'foo'));
+    expect(rfc([['foo', '"a\\",b"']], 'foo')).not.toBe(rfc([['foo', '"a\\", b"']], 'foo'));
+    expect(rfc([['foo', 'ab']], 'foo')).not.toBe(rfc([['foo', 'a b']], 'foo'));
+    expect(rfc([['foo', 'ab']], 'foo')).not.toBe(rfc([['foo', 'ac']], 'foo'));
+    expect(rfc([['foo', 'ab']], 'foo')).not.toBe(rfc([['foo', 'a,b']], 'foo'));
     expect(safe([['accept', 'a/b,c/d']], 'accept')).toBe(safe([['accept', 'a/b , c/d']], 'accept'));
   });
 
@@ -209,4 +213,21 @@ describe('Accept-Encoding', () => {
     expect(upstreamAcceptEncoding('deflate', { acceptEncoding: 'exact' })).toBe('deflate');
     expect(upstreamAcceptEncoding(undefined, { acceptEncoding: 'exact' })).toBeUndefined();
   });
+});
+
+test('where list space does not count, nothing but space around commas is lost', () => {
+  const value = fc.string({ unit: fc.constantFrom('a', 'b', ',', ' '), maxLength: 6 });
+  const members = (text: string) =>
+    JSON.stringify(
+      text
+        .split(',')
+        .map((m) => m.trim())
+        .filter((m) => m !== ''),
+    );
+  fc.assert(
+    fc.property(value, value, (a, b) => {
+      const same = rfc([['foo', a]], 'foo') === rfc([['foo', b]], 'foo');
+      expect(same).toBe(members(a) === members(b));
+    }),
+  );
 });
