@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import type { HeartbeatAnswer } from './api.ts';
 import type { FillPlans } from './fill-plans.ts';
 import type { Fleet, HeartbeatRefusal } from './fleet.ts';
-import type { Order } from './health.ts';
+import type { Order } from './health-record.ts';
 import { checkedHeartbeat } from './heartbeat-check.ts';
 import type { History } from './history.ts';
 import { type Call, problem, type Reply, type Route } from './http-routes.ts';

@@ -62,11 +62,14 @@ export class CatalogueReader {
     return this.#sample;
   }
 
-  /** Multivariant playlists and plain films, for the page. */
+  /** What the page offers: of each title its multivariant playlist (the shallowest one), else its plain film. */
   films(): string[] {
-    const paths = this.#current.assets.map(({ path }) => path);
-    const masters = paths.filter((path) => /\/(?:master|main|index)\.m3u8$/i.test(path));
-    return masters.length > 0 ? masters : paths.filter((path) => /\.(?:m3u8|mp4)$/i.test(path));
+    const best = new Map<string, string>();
+    for (const { path, title } of this.#current.assets) {
+      const known = best.get(title);
+      if (filmRank(path) < (known === undefined ? NO_FILM : filmRank(known))) best.set(title, path);
+    }
+    return [...best.values()].sort();
   }
 
   /** Reads it now; joins a reading under way. `false` when the origin did not give it. */
@@ -117,6 +120,14 @@ export class CatalogueReader {
     );
     this.#sample = least ?? catalogue.assets.find(({ bytes }) => bytes > 0 && bytes <= SAMPLE_MOST_BYTES);
   }
+}
+
+const NO_FILM = 100;
+
+function filmRank(path: string): number {
+  if (/\/(?:master|main)\.m3u8$/i.test(path)) return 0;
+  if (/\.m3u8$/i.test(path)) return Math.min(50, path.split('/').length);
+  return /\.(?:mp4|webm)$/i.test(path) ? 60 : NO_FILM;
 }
 
 async function limited(body: AsyncIterable<Buffer>): Promise<string> {

@@ -26,6 +26,7 @@ import { Playlists } from './playlists.ts';
 import { parsePrefix } from './prefixes.ts';
 import { Prober } from './probes.ts';
 import { PurgeLog } from './purge-log.ts';
+import { SnapshotPublisher } from './snapshot-publisher.ts';
 import { SnapshotStore } from './snapshot-store.ts';
 import { SqliteState } from './sqlite-state.ts';
 import { SteeringServer } from './steering-server.ts';
@@ -99,7 +100,10 @@ async function open(
   closing.add('snapshots', snapshots, () => snapshots.close());
 
   const settings = { standby, rankedTtlSeconds, contentSteeringTtlSeconds };
-  const fleet = new Fleet({ state, snapshots, history, clock, tally, settings });
+  const publisher = new SnapshotPublisher({ state, snapshots, history, clock, tally });
+  closing.add('snapshot publisher', publisher, () => publisher.close());
+  await publisher.start();
+  const fleet = new Fleet({ state, publisher, history, clock, tally, settings });
   closing.add('fleet', fleet, () => fleet.close());
   await fleet.start();
   const catalogue = new CatalogueReader({ url: options.originAdmin, clock, log, tally });

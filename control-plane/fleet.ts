@@ -8,11 +8,11 @@ import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Tally } from '../runtime/metrics.ts';
 import type { ApplianceView, FillProgress, HealthState, Heartbeat } from './api.ts';
 import { type CONTROL_COUNTERS, STATES } from './counters.ts';
-import { type Health, isSilent, newHealth, type Order, type Signal, stateOf, step, weightOf, whyOf } from './health.ts';
+import { isSilent, stateOf, step, weightOf, whyOf } from './health.ts';
+import { type Health, newHealth, type Order, type Signal } from './health-record.ts';
 import type { History } from './history.ts';
 import { type FleetVerdict, fleetVerdict } from './panic.ts';
-import type { Snapshot } from './snapshot.ts';
-import type { SnapshotStore } from './snapshot-store.ts';
+import type { SnapshotPublisher } from './snapshot-publisher.ts';
 import type { ApplianceRecord, State } from './state.ts';
 import type { Site } from './topology.ts';
 
@@ -21,7 +21,8 @@ const TICK_MILLIS = 500;
 const GRACE_MILLIS = 5000;
 /** Load goes into snapshots in steps of this, so that noise makes no new snapshot. */
 const USED_STEP = 0.05;
-const NUMBERS_RESERVED = 1000;
+/** Weight of the newest report in the mean: a spike of a second or two moves no client. */
+const USED_SMOOTHING = 0.2;
 
 export const NO_FILL: FillProgress = {
   manifestVersion: 0,
@@ -42,7 +43,7 @@ export interface FleetSettings {
 
 export interface FleetParts {
   readonly state: State;
-  readonly snapshots: SnapshotStore;
+  readonly publisher: SnapshotPublisher;
   readonly history: History;
   readonly clock: Clock;
   readonly tally: Tally<typeof CONTROL_COUNTERS>;
@@ -63,6 +64,8 @@ interface Member {
   record: ApplianceRecord;
   health: Health;
   heartbeat: Heartbeat | undefined;
+  /** Smoothed over some seconds. */
+  used: number;
   published: { state: HealthState; why: string; sinceMillis: number };
 }
 
@@ -72,9 +75,6 @@ export class Fleet {
   readonly #listeners = new Set<FleetListener>();
   #sites: readonly Site[] = [];
   #verdict: FleetVerdict = { frozen: undefined, members: [], sites: new Map() };
-  #numbers = { next: 1, end: 1 };
-  #reserving: Promise<void> | undefined;
-  #lastBody = '';
   #startedAt = 0;
   #timer: Timer | undefined;
 
@@ -83,18 +83,16 @@ export class Fleet {
   }
 
   async start(): Promise<void> {
-    const { state, clock, snapshots } = this.#parts;
+    const { state, clock } = this.#parts;
     this.#startedAt = clock.monotonic();
     this.#sites = await state.sites();
     for (const record of await state.appliances()) this.#admit(record);
-    await this.#reserve(snapshots.index?.snapshot.number ?? 0);
     this.#settle(true);
     this.#timer = clock.every(TICK_MILLIS, () => this.tick());
   }
 
-  async close(): Promise<void> {
+  close(): void {
     this.#timer?.cancel();
-    await this.#reserving;
   }
 
   listen(listener: FleetListener): void {
@@ -141,6 +139,7 @@ export class Fleet {
       for (const listener of this.#listeners) listener.doubtful(id);
     }
     member.heartbeat = heartbeat;
+    member.used += (Math.min(1, heartbeat.load.used) - member.used) * USED_SMOOTHING;
     this.#signal(member, { kind: 'heartbeat', boot, draining, answers });
     return { state: member.published.state };
   }
@@ -180,7 +179,7 @@ export class Fleet {
 
   views(): ApplianceView[] {
     const now = this.#parts.clock.monotonic();
-    return [...this.#members.values()].map(({ record, health, heartbeat, published }) => ({
+    return [...this.#members.values()].map(({ record, health, heartbeat, used, published }) => ({
       id: record.id,
       site: record.site,
       role: record.role,
@@ -189,7 +188,7 @@ export class Fleet {
       pid: record.pid,
       ...published,
       weight: weightOf(health, now),
-      used: heartbeat?.load.used ?? 0,
+      used,
       fill: heartbeat?.fill ?? NO_FILL,
     }));
   }
@@ -239,7 +238,7 @@ export class Fleet {
     const { clock } = this.#parts;
     const health = newHealth(clock.monotonic(), record.order);
     const published = { state: stateOf(health), why: whyOf(health), sinceMillis: clock.now() };
-    const member: Member = { record, health, heartbeat: undefined, published };
+    const member: Member = { record, health, heartbeat: undefined, used: 0, published };
     this.#members.set(record.id, member);
     return member;
   }
@@ -303,63 +302,34 @@ export class Fleet {
   }
 
   #publish(forced: boolean): void {
-    const { snapshots, settings, clock, tally, history } = this.#parts;
-    const { index } = snapshots;
-    if (index !== undefined && this.#inGrace()) return;
-    const body: Omit<Snapshot, 'number' | 'atMillis'> = {
-      standby: settings.standby,
-      sites: this.#sites.map(({ id, name, prefixes, next }) => {
-        const { state, why } = this.#verdict.sites.get(id)!;
-        return { id, name, prefixes, next, state, why };
-      }),
-      appliances: this.views().map(({ id, site, role, url, state, why, weight, used }) => {
-        return { id, site, role, url, state, why, weight, used: Math.round(used / USED_STEP) * USED_STEP };
-      }),
-      rankedTtlSeconds: settings.rankedTtlSeconds,
-      contentSteeringTtlSeconds: settings.contentSteeringTtlSeconds,
-      frozen: this.#verdict.frozen ?? null,
-    };
-    const text = JSON.stringify(body);
-    if (text === this.#lastBody) return;
-    const number = Math.max(this.#numbers.next, (index?.snapshot.number ?? 0) + 1);
-    this.#numbers.next = number + 1;
-    if (this.#numbers.end - number < NUMBERS_RESERVED / 2) this.#reserving ??= this.#reserve(number);
-    const refusal = snapshots.publish({ number, atMillis: clock.now(), ...body }, forced);
-    if (refusal === undefined) this.#lastBody = text;
-    else {
-      tally.add('snapshots_refused_total');
-      history.record(
-        'alarm',
-        `snapshot ${number} refused: ${refusal}; steering goes on from ${index?.snapshot.number}`,
-      );
-    }
-    this.#gauge(number);
+    const { publisher, settings, tally } = this.#parts;
+    if (publisher.published && this.#inGrace()) return;
+    publisher.publish(
+      {
+        standby: settings.standby,
+        sites: this.#sites.map(({ id, name, prefixes, next }) => {
+          const { state, why } = this.#verdict.sites.get(id)!;
+          return { id, name, prefixes, next, state, why };
+        }),
+        appliances: this.views().map(({ id, site, role, url, state, why, weight, used }) => {
+          return { id, site, role, url, state, why, weight, used: Math.round(used / USED_STEP) * USED_STEP };
+        }),
+        rankedTtlSeconds: settings.rankedTtlSeconds,
+        contentSteeringTtlSeconds: settings.contentSteeringTtlSeconds,
+        frozen: this.#verdict.frozen ?? null,
+      },
+      forced,
+    );
+    const { members, sites, frozen } = this.#verdict;
+    for (const state of STATES)
+      tally.set('appliances', members.filter((member) => member.state === state).length, state);
+    tally.set('frozen', frozen === undefined ? 0 : 1);
+    tally.set('sites_failed_over', [...sites.values()].filter(({ state }) => state === 'failed-over').length);
   }
 
   /** After a start nobody has been looked at yet; what was true before is better than nothing. */
   #inGrace(): boolean {
     if (this.#parts.clock.monotonic() - this.#startedAt >= GRACE_MILLIS) return false;
     return [...this.#members.values()].some(({ health }) => stateOf(health) === 'unknown');
-  }
-
-  async #reserve(above: number): Promise<void> {
-    try {
-      const first = await this.#parts.state.reserveNumbers('snapshot', NUMBERS_RESERVED, above);
-      this.#numbers = { next: Math.max(this.#numbers.next, first), end: first + NUMBERS_RESERVED };
-    } finally {
-      this.#reserving = undefined;
-    }
-  }
-
-  #gauge(number: number): void {
-    const { tally } = this.#parts;
-    for (const state of STATES)
-      tally.set('appliances', this.#verdict.members.filter((member) => member.state === state).length, state);
-    tally.set('snapshot_number', number);
-    tally.set('frozen', this.#verdict.frozen === undefined ? 0 : 1);
-    tally.set(
-      'sites_failed_over',
-      [...this.#verdict.sites.values()].filter(({ state }) => state === 'failed-over').length,
-    );
   }
 }

@@ -1,142 +1,28 @@
 /**
  * The one health state machine, for one appliance: signals in, state and reason out. Pure: `now` is an argument, in
- * milliseconds of a monotonic clock. Numbers are those of conventions §4. Making the signals is left to `monitor.ts`
+ * milliseconds of a monotonic clock. Making the signals is left to `monitor.ts`
  * and the heartbeats, what a whole site or fleet of states means to `panic.ts`.
  *
  * An operator's order (drain, maintenance) lies over the machine, which goes on underneath: draining is not unhealthy,
  * and an appliance whose order is lifted is at once what it really is.
  */
 import type { HealthState } from './api.ts';
-
-export const HEARTBEAT_MILLIS = 1000;
-/** Three missed, and half of one for the jitter of a busy machine. */
-export const HEARTBEATS_MISSED_MILLIS = 3.5 * HEARTBEAT_MILLIS;
-export const FALL = 2;
-export const RISE = 3;
-/** A probe that fails every other time never fails twice running: so many of the last `WINDOW` are enough too. */
-export const WINDOW = 7;
-export const WINDOW_FAILURES = 4;
-export const HOLD_MILLIS = 30_000;
-export const HOLD_MAX_MILLIS = 300_000;
-export const FORGET_MILLIS = 600_000;
-export const RAMP_MILLIS = 60_000;
-export const PASSIVE_MILLIS = 10_000;
-export const PASSIVE_TOTAL = 100;
-export const PASSIVE_SHARE = 0.1;
-export const PASSIVE_CONSECUTIVE = 5;
-
-/** Why a probe failed. */
-export type ProbeFailure =
-  /** The host answered that nobody listens, or cut the connection: evidence from the appliance itself. */
-  | 'refused'
-  | 'reset'
-  /** Nothing came: the appliance, or the way to it, or this monitor. */
-  | 'timeout'
-  | 'unreachable'
-  | 'status'
-  | 'garbage'
-  | 'wrong-appliance'
-  | 'short-body'
-  | 'wrong-digest';
-
-export type ProbeResult =
-  | { readonly ok: true }
-  | { readonly ok: false; readonly why: ProbeFailure; readonly detail: string };
-
-export type Order = 'none' | 'draining' | 'maintenance';
-
-export type Signal =
-  | {
-      readonly kind: 'heartbeat';
-      readonly boot: string;
-      readonly draining: boolean;
-      readonly answers: { readonly total: number; readonly errors: number };
-    }
-  /** The connection that brought the heartbeats was closed by the other side. */
-  | { readonly kind: 'connection-lost' }
-  | { readonly kind: 'probe'; readonly probe: 'light' | 'deep'; readonly result: ProbeResult }
-  | { readonly kind: 'order'; readonly order: Order }
-  | { readonly kind: 'tick' };
-
-export type MachineState = 'unknown' | 'healthy' | 'suspect' | 'unhealthy' | 'recovering';
-
-/** Why a state was entered; the same word stands in the log line, the history and the counter's label. */
-export type Because =
-  | ProbeFailure
-  | 'new'
-  | 'heartbeats-missed'
-  | 'flapping-probes'
-  | 'errors-in-a-row'
-  | 'error-share'
-  | 'answers-again'
-  | 'ramp-over'
-  | 'order'
-  | 'order-lifted'
-  | 'own-wish';
-
-export interface Health {
-  readonly machine: MachineState;
-  readonly because: Because;
-  /** One sentence with value and threshold. */
-  readonly why: string;
-  readonly since: number;
-  readonly order: Order;
-  readonly ownDraining: boolean;
-  readonly boot: string | undefined;
-  readonly heartbeatAt: number | undefined;
-  readonly connectionLost: boolean;
-  /** Newest first, at most `WINDOW`; true: good. */
-  readonly window: readonly boolean[];
-  readonly lightGood: number;
-  readonly lightBad: number;
-  readonly lightLast: ProbeResult | undefined;
-  readonly deepBad: number;
-  readonly deepLast: ProbeResult | undefined;
-  readonly answers: readonly { readonly at: number; readonly total: number; readonly errors: number }[];
-  readonly errorsInARow: number;
-  /** How often it fell lately; the hold-down is a multiple of it. */
-  readonly outages: number;
-  readonly outageEndedAt: number | undefined;
-  readonly holdUntil: number;
-  readonly rampAt: number;
-}
-
-export interface Transition {
-  readonly from: HealthState;
-  readonly to: HealthState;
-  readonly because: Because;
-  readonly why: string;
-  /** Newest probe first, 1 good, 0 bad. */
-  readonly window: string;
-  /** How long the state before had lasted. */
-  readonly lastedMillis: number;
-}
-
-export function newHealth(now: number, order: Order = 'none'): Health {
-  return {
-    machine: 'unknown',
-    because: 'new',
-    why: 'not yet probed',
-    since: now,
-    order,
-    ownDraining: false,
-    boot: undefined,
-    heartbeatAt: undefined,
-    connectionLost: false,
-    window: [],
-    lightGood: 0,
-    lightBad: 0,
-    lightLast: undefined,
-    deepBad: 0,
-    deepLast: undefined,
-    answers: [],
-    errorsInARow: 0,
-    outages: 0,
-    outageEndedAt: undefined,
-    holdUntil: 0,
-    rampAt: 0,
-  };
-}
+import { doubtReason, fallReason, heartbeatsMissed } from './health-reasons.ts';
+import {
+  type Because,
+  FORGET_MILLIS,
+  type Health,
+  HOLD_MAX_MILLIS,
+  HOLD_MILLIS,
+  type MachineState,
+  PASSIVE_MILLIS,
+  type ProbeResult,
+  RAMP_MILLIS,
+  RISE,
+  type Signal,
+  type Transition,
+  WINDOW,
+} from './health-record.ts';
 
 /** What the appliance is to everybody else: an order first, then the machine. */
 export function stateOf(health: Health): HealthState {
@@ -271,6 +157,9 @@ function evaluate(health: Health, now: number): Health {
       return entered(health, 'healthy', 'answers-again', 'probe and heartbeat good');
     }
     case 'unhealthy': {
+      // It did not fail, it was stopped or not yet started: back as a new one.
+      if (health.outages === 0 && health.lightGood >= 1 && !missed && health.deepBad === 0)
+        return entered(health, 'healthy', 'answers-again', 'probe and heartbeat good');
       if (now < health.holdUntil || health.lightGood < RISE || missed || health.deepBad > 0) return health;
       const why = `${health.lightGood} good probes (needed ${RISE}), hold-down over; 10 % of its load at first`;
       return { ...entered(health, 'recovering', 'answers-again', why), rampAt: now, outageEndedAt: now };
@@ -287,8 +176,9 @@ function entered(health: Health, machine: MachineState, because: Because, why: s
 
 function fallen(health: Health, reason: { because: Because; why: string }, now: number): Health {
   const forgotten = health.outageEndedAt !== undefined && now - health.outageEndedAt >= FORGET_MILLIS;
-  // One that said that it was going has not failed.
-  const outages = (forgotten ? 0 : health.outages) + (health.ownDraining ? 0 : 1);
+  // One that said that it was going has not failed, nor has one that we never saw well.
+  const failed = !health.ownDraining && health.machine !== 'unknown';
+  const outages = (forgotten ? 0 : health.outages) + (failed ? 1 : 0);
   const holdMillis = Math.min(HOLD_MILLIS * outages, HOLD_MAX_MILLIS);
   return {
     ...entered(health, 'unhealthy', reason.because, reason.why),
@@ -298,64 +188,4 @@ function fallen(health: Health, reason: { because: Because; why: string }, now: 
     answers: [],
     errorsInARow: 0,
   };
-}
-
-/** Enough to take it out of every new answer. */
-function fallReason(health: Health, now: number): { because: Because; why: string } | undefined {
-  const { lightLast, deepLast, lightBad, deepBad } = health;
-  if (lightLast?.ok === false) {
-    const heard = heartbeatText(health, now);
-    if (lightBad >= FALL)
-      return {
-        because: lightLast.why,
-        why: `light probe: ${lightLast.detail}, ${lightBad} in a row (limit ${FALL}), ${heard}`,
-      };
-    // Two witnesses of its death that do not depend on each other need no second look.
-    const dead = lightLast.why === 'refused' || lightLast.why === 'reset';
-    if (dead && (health.connectionLost || heartbeatsMissed(health, now)))
-      return { because: lightLast.why, why: `light probe: ${lightLast.detail}, and ${heard}` };
-    const bad = health.window.filter((good) => !good).length;
-    if (bad >= WINDOW_FAILURES)
-      return {
-        because: 'flapping-probes',
-        why: `${bad} of ${health.window.length} light probes bad (limit ${WINDOW_FAILURES})`,
-      };
-  }
-  if (deepLast?.ok === false && deepBad >= FALL)
-    return { because: deepLast.why, why: `deep probe: ${deepLast.detail}, ${deepBad} in a row (limit ${FALL})` };
-  if (health.errorsInARow >= PASSIVE_CONSECUTIVE)
-    return {
-      because: 'errors-in-a-row',
-      why: `${health.errorsInARow} of its answers in a row were 5xx (limit ${PASSIVE_CONSECUTIVE})`,
-    };
-  const recent = health.answers.filter(({ at }) => now - at < PASSIVE_MILLIS);
-  const total = recent.reduce((sum, one) => sum + one.total, 0);
-  const errors = recent.reduce((sum, one) => sum + one.errors, 0);
-  if (total >= PASSIVE_TOTAL && errors >= total * PASSIVE_SHARE)
-    return {
-      because: 'error-share',
-      why: `${errors} of ${total} answers in 10 s were 5xx (limit ${PASSIVE_SHARE * 100} % of ${PASSIVE_TOTAL})`,
-    };
-  return undefined;
-}
-
-/** Enough to look twice. */
-function doubtReason(health: Health, now: number): { because: Because; why: string } | undefined {
-  if (health.lightLast?.ok === false)
-    return { because: health.lightLast.why, why: `light probe: ${health.lightLast.detail}, once (limit ${FALL})` };
-  if (health.deepLast?.ok === false)
-    return { because: health.deepLast.why, why: `deep probe: ${health.deepLast.detail}, once (limit ${FALL})` };
-  if (heartbeatsMissed(health, now))
-    return { because: 'heartbeats-missed', why: `${heartbeatText(health, now)}, three missed; probes are good` };
-  return undefined;
-}
-
-function heartbeatsMissed(health: Health, now: number): boolean {
-  return health.heartbeatAt === undefined || now - health.heartbeatAt >= HEARTBEATS_MISSED_MILLIS;
-}
-
-function heartbeatText(health: Health, now: number): string {
-  if (health.heartbeatAt === undefined) return 'no heartbeat yet';
-  const lost = health.connectionLost ? ', its connection closed' : '';
-  return `last heartbeat ${((now - health.heartbeatAt) / 1000).toFixed(1)} s ago${lost}`;
 }

@@ -6,7 +6,7 @@ import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Tally } from '../runtime/metrics.ts';
 import type { CONTROL_COUNTERS } from './counters.ts';
 import type { Fleet, FleetListener } from './fleet.ts';
-import type { ProbeResult } from './health.ts';
+import type { ProbeResult } from './health-record.ts';
 import type { DeepResult, ProbeSample } from './probes.ts';
 
 const LIGHT_MILLIS = 3000;

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { Agent, request } from 'undici';
 import type { Clock } from '../runtime/clock.ts';
 import type { CatalogueAsset } from './api.ts';
-import type { ProbeFailure, ProbeResult } from './health.ts';
+import type { ProbeFailure, ProbeResult } from './health-record.ts';
 
 export const PROBE_DEADLINE_MILLIS = 2000;
 const HEALTH_BYTES = 64 * 1024;

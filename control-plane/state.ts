@@ -7,7 +7,7 @@
 import type { PlannedManifest } from '../fill/planner.ts';
 import type { AssetPopularity } from '../fill/popularity.ts';
 import type { ApplianceRole, PurgeEntry } from './api.ts';
-import type { Order } from './health.ts';
+import type { Order } from './health-record.ts';
 import type { Site } from './topology.ts';
 
 /** An appliance that has reported at least once. */

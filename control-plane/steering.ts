@@ -14,7 +14,7 @@ import type { Snapshot, SnapshotAppliance, SnapshotSite } from './snapshot.ts';
 /** Bounded load (Mirrokni, Thorup, Zadimoghaddam 2016): nobody first in line beyond 1.25 times the mean … */
 export const LOAD_BOUND = 1.25;
 /** … as long as it matters: below this use, order is worth more than balance. */
-export const LOAD_FLOOR = 0.7;
+export const LOAD_FLOOR = 0.85;
 
 /** A snapshot made ready for decisions. Immutable. */
 export interface SteeringIndex {

@@ -178,7 +178,12 @@ async function showRanked() {
   const answer = await json(`/v1/steer?${query}`);
   $('ranked').replaceChildren(
     ...answer.targets.map(({ id, why }) =>
-      element('li', {}, element('span', { class: 'id' }, id), element('span', { class: 'why' }, ` ${why}`)),
+      element(
+        'li',
+        {},
+        element('span', { class: 'id' }, id),
+        element('span', { class: 'why' }, ` ${why.replace(/^standby[:,] /, '')}`),
+      ),
     ),
     ...answer.rejected.map(({ id, why }) =>
       element(
@@ -228,7 +233,7 @@ function showFigures() {
   const runs = [];
   for (const id of served) {
     const last = runs.at(-1);
-    if (last?.id === id) last.seconds++;
+    if (last !== undefined && last.id === id) last.seconds++;
     else runs.push({ id, seconds: 1 });
   }
   $('strip').replaceChildren(

@@ -108,7 +108,7 @@ export class Player {
 
   #levelled(level) {
     if (level === undefined) return;
-    this.status.level = `${level.height}p, ${Math.round(level.bitrate / 1000)} kbit/s`;
+    this.status.level = `${level.height}p`;
     this.#onChange(this.status);
   }
 
