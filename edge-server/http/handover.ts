@@ -174,6 +174,10 @@ export class HandoverServer {
     this.#adopt(socket, peer, true);
     if (unread.length > 0) socket.unshift(unread);
     this.#server.emit('connection', socket);
+    if (peer.scheme === 'http') return;
+    // Node's parser reads from the handle, past what we put back, until somebody listens to the stream itself.
+    socket.on('data', () => {});
+    socket.resume();
   }
 
   /** Takes a connection that was accepted elsewhere and not read from: Unix-domain sockets. */

@@ -150,7 +150,7 @@ class Session implements Member {
     this.#resetsLeft--;
     if (this.#resetsLeft >= 0 || this.#session.destroyed || this.#context.limits.http2ResetBurst === 0) return;
     this.#context.counters.resetFloods++;
-    this.#session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    this.#session.destroy(new Error('reset flood'), constants.NGHTTP2_ENHANCE_YOUR_CALM);
   }
 
   #understand(stream: ServerHttp2Stream, raw: readonly string[]): Understood {

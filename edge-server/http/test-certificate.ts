@@ -1,0 +1,31 @@
+/** For tests: self-signed certificates made by `openssl` in a temporary folder. */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { CertificateFiles } from './tls.ts';
+
+export interface CertificateFolder {
+  /** Makes (or replaces) the certificate called `name`, good for these DNS names. */
+  make(name: string, dnsNames: readonly string[]): CertificateFiles;
+  remove(): void;
+}
+
+export function certificateFolder(): CertificateFolder {
+  const folder = mkdtempSync(join(tmpdir(), 'nearcast-tls-'));
+  return {
+    make(name, dnsNames) {
+      const files = { certificate: join(folder, `${name}.crt`), key: join(folder, `${name}.key`) };
+      const alternatives = dnsNames.map((dns) => `DNS:${dns}`).join(',');
+      execFileSync(
+        'openssl',
+        // biome-ignore format: one option a word
+        ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj', `/CN=${dnsNames[0]}`,
+         '-addext', `subjectAltName=${alternatives}`, '-keyout', files.key, '-out', files.certificate],
+        { stdio: 'ignore' },
+      );
+      return files;
+    },
+    remove: () => rmSync(folder, { recursive: true, force: true }),
+  };
+}
