@@ -8,14 +8,20 @@ import { EXIT, Fault } from '../runtime/errors.ts';
 /** Processes of a killed box need a moment to notice. */
 const PORT_MILLIS = 5000;
 
-/** Claims the folder; answers how to give it back. A claim of a process that is gone does not count. */
-export async function claimFolder(state: string): Promise<() => Promise<void>> {
+export interface FolderClaim {
+  /** The box before was killed, so that its processes may still be ending. */
+  readonly afterKill: boolean;
+  release(): Promise<void>;
+}
+
+/** Claims the folder. A claim of a process that is gone does not count. */
+export async function claimFolder(state: string): Promise<FolderClaim> {
   const file = join(state, 'box.lock');
   const mine = `${process.pid} ${await startTime(process.pid)}\n`;
-  for (;;) {
+  for (let afterKill = false; ; afterKill = true) {
     try {
       await writeFile(file, mine, { flag: 'wx' });
-      return () => rm(file, { force: true });
+      return { afterKill, release: () => rm(file, { force: true }) };
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw folderFault(state, error);
     }
@@ -30,9 +36,9 @@ export async function claimFolder(state: string): Promise<() => Promise<void>> {
   }
 }
 
-/** Throws the fault that names the first port that is taken. */
-export async function claimPorts(ports: readonly number[]): Promise<void> {
-  const until = performance.now() + PORT_MILLIS;
+/** Throws the fault that names the first port that is taken; after a kill it waits a little for them. */
+export async function claimPorts(ports: readonly number[], afterKill: boolean): Promise<void> {
+  const until = performance.now() + (afterKill ? PORT_MILLIS : 0);
   for (const port of ports)
     while (!(await isFree(port))) {
       if (performance.now() > until)

@@ -64,10 +64,10 @@ export class Box {
     // Unreadable content is said before anything is made.
     if (options.content !== undefined) await sourceFiles(options.content);
     await this.#makeFolders();
-    const release = await claimFolder(options.state);
-    this.#closing.add('folder', release, release);
+    const claim = await claimFolder(options.state);
+    this.#closing.add('folder', claim, () => claim.release());
     await rm(files.endpoints, { force: true });
-    await claimPorts(plan.ports);
+    await claimPorts(plan.ports, claim.afterKill);
     const credentials = await this.#credentials();
     await writeFile(files.topology, stringify({ sites: SITES }));
     const samples = options.content === undefined ? makeSampleFiles(files.samples, options.largeFile) : undefined;
