@@ -2,11 +2,15 @@
  * The upstreams of a service, in order (peer, region, origin): which one is asked, retries before the first byte of the
  * response head, passive ejection, and our own count of body bytes. Built on undici's dispatcher; architecture §3.1
  * step 5, conventions §1 Upstream. What is forwarded and what the answer means belongs to the request handler.
+ *
+ * A kept connection may be closed by the other side just when it is used again (RFC 9112 §9.3.1). That says nothing
+ * about the upstream: a repeatable request goes again on a connection of its own, and one that must not be repeated
+ * has its own connection from the start.
  */
 import type { Readable } from 'node:stream';
 import { type Dispatcher, Pool } from 'undici';
 import type { Clock } from '../../runtime/clock.ts';
-import { Fields } from '../http/fields.ts';
+import type { Fields } from '../http/fields.ts';
 import {
   afterFailure,
   afterSuccess,
@@ -16,6 +20,9 @@ import {
   ejected,
   NEVER_EJECTED,
 } from './ejection.ts';
+import { declaredLength, faultOf, fieldsOf, type UpstreamFault } from './upstream-head.ts';
+
+export type { UpstreamFault } from './upstream-head.ts';
 
 export interface UpstreamLimits {
   readonly connectMillis: number;
@@ -47,18 +54,6 @@ export interface UpstreamHead {
   readonly responseMillis: number;
 }
 
-/** Why there is no (whole) response; the same word stands in Proxy-Status, the log and the counter's label. */
-export type UpstreamFault =
-  | 'connection_refused'
-  | 'connection_timeout'
-  | 'connection_terminated'
-  | 'dns_error'
-  | 'tls_error'
-  | 'http_response_timeout'
-  | 'http_response_incomplete'
-  | 'http_protocol_error'
-  | 'aborted';
-
 export interface UpstreamListener {
   /** 103 and other informational heads, before the final one. */
   inform?(status: number, fields: Fields): void;
@@ -82,6 +77,8 @@ export interface UpstreamCall {
 interface Upstream {
   readonly name: string;
   readonly pool: Pool;
+  /** Connects anew for each request. */
+  readonly unkept: Pool;
   ejection: EjectionState;
 }
 
@@ -105,19 +102,23 @@ export class Upstreams {
     this.#limits = options.limits;
     this.#clock = options.clock;
     this.#rules = options.rules ?? EJECTION;
+    const { limits, socketPath } = options;
+    const pool = (url: string, pipelining: 0 | 1) =>
+      new Pool(url, {
+        connections: limits.connections,
+        connectTimeout: limits.connectMillis,
+        headersTimeout: limits.headMillis,
+        bodyTimeout: limits.betweenBytesMillis,
+        maxHeaderSize: 64 * 1024,
+        pipelining,
+        keepAliveTimeout: 30_000,
+        ...(socketPath === undefined ? {} : { socketPath }),
+      });
     this.#upstreams = options.urls.map((url) => ({
       name: new URL(url).host,
       ejection: NEVER_EJECTED,
-      pool: new Pool(url, {
-        connections: options.limits.connections,
-        connectTimeout: options.limits.connectMillis,
-        headersTimeout: options.limits.headMillis,
-        bodyTimeout: options.limits.betweenBytesMillis,
-        maxHeaderSize: 64 * 1024,
-        pipelining: 1,
-        keepAliveTimeout: 30_000,
-        ...(options.socketPath === undefined ? {} : { socketPath: options.socketPath }),
-      }),
+      pool: pool(url, 1),
+      unkept: pool(url, 0),
     }));
   }
 
@@ -142,7 +143,7 @@ export class Upstreams {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#upstreams.map(({ pool }) => pool.destroy()));
+    await Promise.all(this.#upstreams.flatMap(({ pool, unkept }) => [pool.destroy(), unkept.destroy()]));
   }
 
   /** Usable ones first, in order; when all are ejected the last one stays usable. */
@@ -169,6 +170,10 @@ class Forwarding implements UpstreamCall {
   readonly #candidates: Upstream[];
   readonly #judge: (upstream: Upstream, good: boolean) => void;
   #tries = 0;
+  /** Which candidate is asked. */
+  #at = 0;
+  /** The next try goes on a connection of its own. */
+  #unkept: boolean;
   #ended = false;
   #started = false;
   #controller: Dispatcher.DispatchController | undefined;
@@ -189,10 +194,17 @@ class Forwarding implements UpstreamCall {
     this.#clock = clock;
     this.#candidates = candidates;
     this.#judge = judge;
+    this.#unkept = !this.#repeatable;
+  }
+
+  /** Whether doing it twice is doing it once (RFC 9110 §9.2.2). */
+  get #repeatable(): boolean {
+    const { method, body } = this.#request;
+    return (method === 'GET' || method === 'HEAD' || method === 'OPTIONS') && body === undefined;
   }
 
   start(): void {
-    const upstream = this.#candidates[Math.min(this.#tries, this.#candidates.length - 1)];
+    const upstream = this.#candidates[Math.min(this.#at, this.#candidates.length - 1)];
     if (upstream === undefined) return this.#fail('connection_refused', 'no upstream to ask');
     this.#tries += 1;
     this.#send(upstream);
@@ -216,7 +228,8 @@ class Forwarding implements UpstreamCall {
     const { method, target, fields, body } = this.#request;
     const requestMillis = this.#clock.now();
     const headOnly = method === 'HEAD';
-    upstream.pool.dispatch(
+    const pool = this.#unkept ? upstream.unkept : upstream.pool;
+    pool.dispatch(
       { path: target, method: method as Dispatcher.HttpMethod, headers: fields.flat, body: body ?? null },
       {
         onRequestStart: (controller) => {
@@ -264,18 +277,30 @@ class Forwarding implements UpstreamCall {
 
   #onError(upstream: Upstream, error: Error): void {
     if (this.#ended) return;
-    this.#judge(upstream, false);
     const fault = faultOf(error, this.#started);
-    // A retry is safe only before any byte of the response, and for methods without effect (RFC 9110 §9.2.2).
-    const { method, body } = this.#request;
-    const repeatable = (method === 'GET' || method === 'HEAD') && body === undefined;
-    const retry =
-      !this.#started &&
-      repeatable &&
-      this.#tries <= this.#limits.retries &&
-      (fault !== 'http_response_timeout' || this.#tries < this.#candidates.length);
-    if (retry) this.start();
-    else this.#fail(fault, error.message);
+    const keptClosed = fault === 'connection_terminated' && !this.#unkept;
+    if (!keptClosed) this.#judge(upstream, false);
+    if (!this.#started && this.#repeatable && this.#tries <= this.#limits.retries && this.#again(fault, error)) {
+      if (!keptClosed) this.#at += 1;
+      this.#unkept = fault === 'connection_terminated';
+      this.start();
+    } else this.#fail(fault, error.message);
+  }
+
+  /** Whether another try makes sense after this fault. */
+  #again(fault: UpstreamFault, error: Error): boolean {
+    switch (fault) {
+      case 'http_response_timeout':
+        // It has taken its time: nobody waits as long for the same one again.
+        return this.#at + 1 < this.#candidates.length;
+      case 'connection_terminated': {
+        // Half a head on a connection of its own: it does answer, and would again.
+        const read = (error as { socket?: { bytesRead?: number } }).socket?.bytesRead ?? 0;
+        return !this.#unkept || read === 0;
+      }
+      default:
+        return true;
+    }
   }
 
   #refuse(upstream: Upstream, controller: Dispatcher.DispatchController, detail: string): void {
@@ -288,67 +313,5 @@ class Forwarding implements UpstreamCall {
     if (this.#ended) return;
     this.#ended = true;
     this.#listener.fail(fault, detail);
-  }
-}
-
-/** undici's raw header list (Buffers over HTTP/1.1, an object over HTTP/2), as fields. */
-function fieldsOf(raw: Dispatcher.DispatchController['rawHeaders']): Fields {
-  const fields = new Fields();
-  if (raw === null || raw === undefined) return fields;
-  if (Array.isArray(raw)) {
-    for (let i = 0; i + 1 < raw.length; i += 2) fields.append(latin1(raw[i]!), latin1(raw[i + 1]!));
-    return fields;
-  }
-  for (const [name, value] of Object.entries(raw)) {
-    if (name.startsWith(':') || value === undefined) continue;
-    for (const line of Array.isArray(value) ? value : [value]) fields.append(name, String(line));
-  }
-  return fields;
-}
-
-function latin1(value: Buffer | string): string {
-  return typeof value === 'string' ? value : value.toString('latin1');
-}
-
-/** The one length that all Content-Length lines agree on (RFC 9110 §8.6). */
-function declaredLength(fields: Fields): number | undefined | 'conflict' {
-  const lines = fields.lines('content-length');
-  if (lines.length === 0) return undefined;
-  if (fields.has('transfer-encoding')) return undefined;
-  const values = new Set(lines.flatMap((line) => line.split(',')).map((one) => one.trim()));
-  const [only] = values;
-  if (values.size !== 1 || only === undefined || !/^\d{1,15}$/.test(only)) return 'conflict';
-  return Number(only);
-}
-
-function faultOf(error: Error, started: boolean): UpstreamFault {
-  const code = (error as NodeJS.ErrnoException).code ?? '';
-  switch (code) {
-    case 'ECONNREFUSED':
-    case 'EHOSTUNREACH':
-    case 'ENETUNREACH':
-    case 'ENOENT':
-      return 'connection_refused';
-    case 'UND_ERR_CONNECT_TIMEOUT':
-    case 'ETIMEDOUT':
-      return 'connection_timeout';
-    case 'ENOTFOUND':
-    case 'EAI_AGAIN':
-      return 'dns_error';
-    case 'UND_ERR_HEADERS_TIMEOUT':
-      return 'http_response_timeout';
-    case 'UND_ERR_BODY_TIMEOUT':
-    case 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH':
-      return 'http_response_incomplete';
-    default:
-      if (
-        code.startsWith('ERR_TLS') ||
-        code.startsWith('ERR_SSL') ||
-        code.startsWith('CERT_') ||
-        code.includes('SELF_SIGNED')
-      )
-        return 'tls_error';
-      if (code.startsWith('HPE_') || code === 'UND_ERR_HEADERS_OVERFLOW') return 'http_protocol_error';
-      return started ? 'http_response_incomplete' : 'connection_terminated';
   }
 }
