@@ -188,15 +188,22 @@ describe('an agent alone', () => {
     });
   });
 
-  test('gives the store the head as it came, with the length of the whole and the times of the fetch', async () => {
+  test('gives the store what of the head belongs to the asset, with the length of the whole and the times of the fetch', async () => {
     const files = one();
     const origin = await FakeSource.start(files);
+    origin.fault = (_request, response) => {
+      response.setHeader('cache-status', 'nearcast-r1; hit');
+      response.setHeader('age', '7');
+      return false;
+    };
     const store = new MemoryStore();
     await filled(agentWith(store), manifestOf(files, [source('origin', 'origin', origin)]));
     const { head } = store.bodies.get('/large.bin')!;
     expect(head).toMatchObject({ status: 200, length: 3_000_000 });
     expect(head.fields).toEqual(expect.arrayContaining(['etag', origin.etagOf(files.get('/large.bin')!)]));
+    expect(head.fields).toEqual(expect.arrayContaining(['age', '7']));
     expect(head.fields).not.toContain('content-length');
+    expect(head.fields).not.toContain('cache-status');
     expect(head.responseMillis).toBeGreaterThanOrEqual(head.requestMillis);
   });
 

@@ -287,20 +287,25 @@ function opaque(etag: string): string {
   return etag.replace(/^W\//, '').replaceAll('"', '');
 }
 
-/** Fields of this connection are not the asset's (RFC 9110 §7.6.1). */
-const CONNECTION_FIELDS = new Set([
+/**
+ * Not the asset's: fields of this connection (RFC 9110 §7.6.1), and what the caches on the way did with this one
+ * request (RFC 9211), which would be told again with every hit.
+ */
+const FIELDS_OF_THE_FETCH = new Set([
+  'cache-status',
   'connection',
-  'keep-alive',
-  'transfer-encoding',
   'content-length',
+  'keep-alive',
+  'server-timing',
   'trailer',
+  'transfer-encoding',
   'upgrade',
 ]);
 
 function flatFields(headers: Dispatcher.ResponseData['headers']): string[] {
   const flat: string[] = [];
   for (const [name, value] of Object.entries(headers)) {
-    if (value === undefined || CONNECTION_FIELDS.has(name)) continue;
+    if (value === undefined || FIELDS_OF_THE_FETCH.has(name)) continue;
     for (const line of Array.isArray(value) ? value : [value]) flat.push(name.toLowerCase(), line);
   }
   return flat;

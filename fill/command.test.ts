@@ -28,7 +28,7 @@ type Answer = { status: number; body: unknown };
 /** A control plane that answers each status request with the next of a list, the last again and again. */
 class FakeControl {
   readonly runs: unknown[] = [];
-  runAnswer: Answer = { status: 202, body: { version: 4, manifests: [{ appliance: 'a1' }, { appliance: 'b1' }] } };
+  runAnswer: Answer = { status: 202, body: { version: 4, manifests: [{ appliance: 'b1' }, { appliance: 'a1' }] } };
   token: string | undefined;
   statuses: Answer[] = [];
   asked = 0;
@@ -97,7 +97,7 @@ test('run waits until every appliance is done and prints the receipt', async () 
   control.show(
     [one('a1', { manifestVersion: 3 }), one('b1', { manifestVersion: 0, state: 'idle' })],
     [one('a1', { state: 'filling', bytesDone: 5 }), one('b1')],
-    [one('a1'), one('b1'), one('c9')],
+    [one('c9'), one('b1'), one('a1')],
   );
   const { code, out, talk } = await command(['run', '--now', '--site', 'a']);
   expect(control.runs).toEqual([{ now: true, site: 'a' }]);
@@ -110,7 +110,7 @@ test('run waits until every appliance is done and prints the receipt', async () 
     'total                    20/20  4.0 MB     3.0 MB       1.0 MB          0 B       0',
     '',
   ]);
-  expect(talk).toBe('fill 4: a1, b1\nb1 done: 10 of 10 assets\na1 done: 10 of 10 assets\n');
+  expect(talk).toBe('fill 4: b1, a1\nb1 done: 10 of 10 assets\na1 done: 10 of 10 assets\n');
 });
 
 test('a failed asset is in the receipt and in the exit code', async () => {
@@ -125,7 +125,7 @@ test('a failed asset is in the receipt and in the exit code', async () => {
 test('--json is the same as an object, and only that is on stdout', async () => {
   control.show([one('a1'), one('b1')]);
   const { out } = await command(['run', '--now', '--json']);
-  expect(JSON.parse(out)).toEqual({ version: 4, appliances: [one('a1'), one('b1')] });
+  expect(JSON.parse(out)).toEqual({ version: 4, appliances: [one('b1'), one('a1')] });
 });
 
 test('the token of a file goes with every request, and a file that is not there is said', async () => {

@@ -24,7 +24,7 @@ export interface HeldAsset {
 /** The response head that came with the first byte. */
 export interface FillHead {
   readonly status: number;
-  /** Flat lower-case name, value, …; end-to-end fields as they came. */
+  /** Flat lower-case name, value, …; what belongs to the asset, Age and Via included. */
   readonly fields: readonly string[];
   /** Of the whole body. */
   readonly length: number;

@@ -1,12 +1,14 @@
 /** What a fill looks like to a person: the receipt as a table, and one line while it runs. Pure: numbers in, text out. */
 import type { FillProgress } from '../control-plane/api.ts';
 import type { ApplianceFill } from './control-client.ts';
+import { compareText } from './rendezvous.ts';
 
 const COLUMNS = ['appliance', 'site', 'state', 'assets', 'bytes', 'from peer', 'from region', 'from origin', 'failed'];
 const BAR_CELLS = 24;
 
-/** One row an appliance, a total, and below it every failure that was told. */
-export function receiptTable(appliances: readonly ApplianceFill[]): string {
+/** One row an appliance, by site, a total, and below it every failure that was told. */
+export function receiptTable(unordered: readonly ApplianceFill[]): string {
+  const appliances = unordered.toSorted((a, b) => compareText(a.site, b.site) || compareText(a.id, b.id));
   const rows = appliances.map(({ id, site, fill }) => [id, site, fill.state, ...amounts(fill)]);
   const total = appliances.map(({ fill }) => fill).reduce(added, undefined);
   const lines = [COLUMNS, ...rows, ...(total === undefined ? [] : [['total', '', '', ...amounts(total)]])];
