@@ -76,6 +76,8 @@ export class Fleet {
   #sites: readonly Site[] = [];
   #verdict: FleetVerdict = { frozen: undefined, members: [], sites: new Map() };
   #startedAt = 0;
+  /** The operator gave it with this start, so much of the last run's snapshot may be gone. */
+  #topologyIsNew = true;
   #timer: Timer | undefined;
 
   constructor(parts: FleetParts) {
@@ -87,7 +89,7 @@ export class Fleet {
     this.#startedAt = clock.monotonic();
     this.#sites = await state.sites();
     for (const record of await state.appliances()) this.#admit(record);
-    this.#settle(true);
+    this.#settle();
     this.#timer = clock.every(TICK_MILLIS, () => this.tick());
   }
 
@@ -174,7 +176,7 @@ export class Fleet {
 
   tick(): void {
     for (const member of this.#members.values()) this.#step(member, { kind: 'tick' });
-    this.#settle(false);
+    this.#settle();
   }
 
   views(): ApplianceView[] {
@@ -244,7 +246,7 @@ export class Fleet {
   }
 
   #signal(member: Member, signal: Signal): void {
-    if (this.#step(member, signal)) this.#settle(false);
+    if (this.#step(member, signal)) this.#settle();
   }
 
   /** Runs the machine; `true` when others should know. */
@@ -268,7 +270,7 @@ export class Fleet {
   }
 
   /** Applies the rules for many and publishes what changed. */
-  #settle(forced: boolean): void {
+  #settle(): void {
     const { clock, history } = this.#parts;
     const now = clock.monotonic();
     const members = [...this.#members.values()];
@@ -298,10 +300,10 @@ export class Fleet {
     for (const [id, { state, why }] of this.#verdict.sites)
       if (state !== (before.sites.get(id)?.state ?? 'open'))
         history.record('site', `site=${id} went=${state} (${why})`);
-    this.#publish(forced);
+    this.#publish();
   }
 
-  #publish(forced: boolean): void {
+  #publish(): void {
     const { publisher, settings, tally } = this.#parts;
     if (publisher.published && this.#inGrace()) return;
     publisher.publish(
@@ -318,8 +320,9 @@ export class Fleet {
         contentSteeringTtlSeconds: settings.contentSteeringTtlSeconds,
         frozen: this.#verdict.frozen ?? null,
       },
-      forced,
+      this.#topologyIsNew,
     );
+    this.#topologyIsNew = false;
     const { members, sites, frozen } = this.#verdict;
     for (const state of STATES)
       tally.set('appliances', members.filter((member) => member.state === state).length, state);
