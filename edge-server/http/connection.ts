@@ -8,43 +8,20 @@
  */
 import type { Socket } from 'node:net';
 import { SendProgress } from './accept.ts';
+import type { ConnectionContext, Peer } from './connection-context.ts';
 import { ConnectionSink, type Outlet } from './connection-sink.ts';
-import type { EdgeRequest, Handler } from './exchange.ts';
-import type { HttpLimits } from './limits.ts';
-import type { RequestParser } from './request-parser.ts';
+import type { EdgeRequest } from './exchange.ts';
+import { GatheredWrites } from './gathered-writes.ts';
+import { HeadMemory } from './head-memory.ts';
 import type { RefusalReason } from './request-rules.ts';
 import { refusalBytes } from './response-bytes.ts';
-import type { HttpCounters, Member, Roster } from './roster.ts';
-
-/** What all connections of a worker share. */
-export interface ConnectionContext {
-  readonly handler: Handler;
-  readonly limits: HttpLimits;
-  readonly parser: RequestParser;
-  readonly roster: Roster;
-  readonly counters: HttpCounters;
-  /** Takes the connection over, with the bytes that nobody has read; the connection object is dead afterwards. */
-  readonly handOver: (socket: Socket, unread: Buffer, peer: Peer) => void;
-  /** A fault of ours worth a log line. */
-  readonly report: (what: string, details: Record<string, unknown>) => void;
-}
-
-export interface Peer {
-  readonly scheme: 'http' | 'https';
-  readonly clientAddress: string;
-  /** Called once when the connection is gone, whoever served it last. */
-  readonly closed: () => void;
-}
+import type { Member } from './roster.ts';
 
 /** fresh: no request yet · idle: between requests · head: part of a head has come · busy: a response is due · closing: ours is said · gone. */
 type Phase = 'fresh' | 'idle' | 'head' | 'busy' | 'closing' | 'handing-over' | 'gone';
 
 const NONE = Buffer.alloc(0);
 const LF = 10;
-/** Heads longer than this are parsed each time. */
-const MOST_REMEMBERED_BYTES = 4 * 1024;
-/** Small responses are gathered up to this much before they are written. */
-const GATHERED_BYTES = 64 * 1024;
 
 export class Connection implements Member, Outlet {
   readonly #context: ConnectionContext;
@@ -56,15 +33,10 @@ export class Connection implements Member, Outlet {
   /** Bytes that have come and are not parsed. Views of it are never handed out. */
   #held: Buffer = NONE;
   #sink: ConnectionSink | undefined;
-  /** The last head's bytes and what they mean: most clients repeat themselves. */
-  #lastBytes: Buffer = NONE;
-  #lastLength = 0;
-  #lastRequest: EdgeRequest | undefined;
-  #lastKeepAlive = true;
+  readonly #memory = new HeadMemory();
   #requests = 0;
   #parsing = false;
-  #gathered: Buffer[] = [];
-  #gatheredBytes = 0;
+  readonly #gathered = new GatheredWrites();
   #clientEnded = false;
   #draining = false;
   #waitsForDrain: (() => void)[] | undefined;
@@ -89,7 +61,7 @@ export class Connection implements Member, Outlet {
   }
 
   get socket(): Socket {
-    if (this.#gatheredBytes > 0) this.#sendGathered();
+    if (!this.#gathered.empty) this.#gathered.send(this.#socket!);
     return this.#socket!;
   }
 
@@ -120,12 +92,8 @@ export class Connection implements Member, Outlet {
   }
 
   sendSmall(bytes: Buffer): void {
-    if (!this.#parsing) {
-      this.#socket!.write(bytes);
-      return;
-    }
-    this.#gathered.push(bytes);
-    this.#gatheredBytes += bytes.length;
+    if (this.#parsing) this.#gathered.add(bytes);
+    else this.#socket!.write(bytes);
   }
 
   drained(): Promise<void> {
@@ -144,11 +112,8 @@ export class Connection implements Member, Outlet {
     }
     this.#enter('idle');
     if (this.#parsing) return;
-    if (this.#held.length > 0) {
-      const held = this.#held;
-      this.#held = NONE;
-      if (this.#parse(held, held.length)) this.#socket?.resume();
-    } else if (this.#clientEnded || this.#draining) this.#close();
+    if (this.#held.length > 0) this.#parseHeld();
+    else if (this.#clientEnded || this.#draining) this.#close();
   }
 
   cut(reason: string): void {
@@ -213,11 +178,11 @@ export class Connection implements Member, Outlet {
       if (end < 0) break;
       at = end;
       if (this.#phase !== 'idle') break;
-      if (this.#gatheredBytes >= GATHERED_BYTES) this.#sendGathered();
+      if (this.#gathered.full) this.#gathered.send(this.#socket!);
       if (at < length && this.#socket!.writableNeedDrain) break;
     }
     this.#parsing = false;
-    if (this.#gatheredBytes > 0) this.#sendGathered();
+    if (!this.#gathered.empty) this.#gathered.send(this.#socket!);
     if (at < length && this.#phase !== 'closing' && this.#phase !== 'gone') this.#hold(bytes, at, length);
     if (this.#phase === 'closing') this.#endOurs();
     else if (this.#phase === 'handing-over') {
@@ -239,6 +204,10 @@ export class Connection implements Member, Outlet {
   #resumeParsing(): void {
     if (this.#phase !== 'busy' || this.#sink !== undefined) return;
     this.#enter('idle');
+    this.#parseHeld();
+  }
+
+  #parseHeld(): void {
     const held = this.#held;
     this.#held = NONE;
     if (this.#parse(held, held.length)) this.#socket?.resume();
@@ -246,10 +215,11 @@ export class Connection implements Member, Outlet {
 
   /** One request from `bytes[at, length)`; returns where the next begins, or -1 when it could not be read. */
   #next(bytes: Buffer, at: number, length: number): number {
-    const end = at + this.#lastLength;
-    if (end > at && end <= length && bytes.compare(this.#lastBytes, 0, this.#lastLength, at, end) === 0) {
-      this.#answer(this.#lastRequest!, this.#lastKeepAlive);
-      return end;
+    const memory = this.#memory;
+    const repeatedTo = memory.match(bytes, at, length);
+    if (repeatedTo > 0) {
+      this.#answer(memory.request!, memory.keepAlive);
+      return repeatedTo;
     }
     const outcome = this.#context.parser.parse(bytes, at, length, this.#peer.scheme);
     switch (outcome.kind) {
@@ -266,8 +236,7 @@ export class Connection implements Member, Outlet {
           body: undefined,
           headIdentity: head,
         };
-        this.#remember(bytes, at, outcome.end, request);
-        this.#lastKeepAlive = head.keepAlive;
+        memory.remember(bytes, at, outcome.end, request, head.keepAlive);
         this.#answer(request, head.keepAlive);
         return outcome.end;
       }
@@ -281,18 +250,6 @@ export class Connection implements Member, Outlet {
         this.#refuse(outcome.status, outcome.reason);
         return -1;
     }
-  }
-
-  /** Keeps the head for comparison, in a buffer of this connection's own that grows and is used again. */
-  #remember(bytes: Buffer, from: number, to: number, request: EdgeRequest): void {
-    const length = to - from;
-    this.#lastLength = 0;
-    this.#lastRequest = undefined;
-    if (length > MOST_REMEMBERED_BYTES) return;
-    if (this.#lastBytes.length < length) this.#lastBytes = Buffer.allocUnsafeSlow(Math.ceil(length / 256) * 256);
-    bytes.copy(this.#lastBytes, 0, from, to);
-    this.#lastLength = length;
-    this.#lastRequest = request;
   }
 
   #answer(request: EdgeRequest, keepAlive: boolean): void {
@@ -341,14 +298,6 @@ export class Connection implements Member, Outlet {
     this.#socket = undefined;
     this.#context.counters.handedOver++;
     this.#context.handOver(socket, this.#held, this.#peer);
-  }
-
-  #sendGathered(): void {
-    const gathered = this.#gathered;
-    const bytes = gathered.length === 1 ? gathered[0]! : Buffer.concat(gathered, this.#gatheredBytes);
-    gathered.length = 0;
-    this.#gatheredBytes = 0;
-    this.#socket!.write(bytes);
   }
 
   #hold(bytes: Buffer, from: number, to: number): void {

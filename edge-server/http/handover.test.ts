@@ -37,6 +37,19 @@ describe('HTTP/1.0', () => {
     expect(text.endsWith('\r\n\r\none two')).toBe(true);
   });
 
+  test('is answered after the client has ended its side, also late', async () => {
+    const { connect, sinks } = await serve(() => {});
+    const client = await connect();
+    client.send(`GET /late HTTP/1.0\r\n${H}\r\n`);
+    client.halfClose();
+    await eventually(() => sinks.length === 1);
+    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+    sinks[0]!.sendWhole(new ResponseHead(200, new Fields(), 4), Buffer.from('late'));
+    const { how, text } = await client.closed();
+    expect(how).toBe('end');
+    expect(text).toMatch(/^HTTP\/1.1 200 OK[\s\S]*late$/);
+  });
+
   test('is kept only when it asks, and has no 100', async () => {
     const { connect } = await serve(mirror);
     const keeps = await connect();
@@ -85,6 +98,22 @@ describe('bodies', () => {
     expect(how).toBe('end');
     expect(text).toMatch(/^HTTP\/1.1 405 [\s\S]*\r\n\r\nno$/);
   });
+});
+
+test('a client that ends in the middle of its body ends the connection, and the handler hears of it', async () => {
+  const failed = Promise.withResolvers<void>();
+  const over = Promise.withResolvers<boolean>();
+  const { connect, listener } = await serve((request, sink) => {
+    sink.onClose(over.resolve);
+    request.body?.on('error', () => failed.resolve()).resume();
+  });
+  const client = await connect();
+  client.send(`${POST}Content-Length: 100\r\n\r\nhalf`);
+  client.halfClose();
+  await failed.promise;
+  expect(await over.promise).toBe(false);
+  await client.closed();
+  await eventually(() => listener.counters.open === 0);
 });
 
 describe('Expect', () => {

@@ -13,7 +13,7 @@ import {
 import type { Readable } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { authorityProblem, splitTarget } from './authority.ts';
-import type { ConnectionContext, Peer } from './connection.ts';
+import type { ConnectionContext, Peer } from './connection-context.ts';
 import { type EdgeRequest, ResponseHead } from './exchange.ts';
 import { Fields } from './fields.ts';
 import { Http2Sink, type PreparedHeads } from './http2-sink.ts';

@@ -7,7 +7,8 @@ import { createServer as createTlsServer, type TLSSocket, type Server as TlsServ
 import type { Clock } from '../../runtime/clock.ts';
 import type { Outcome } from '../../runtime/outcome.ts';
 import { type ReadBuffer, readByEvents, readingSocket } from './accept.ts';
-import { Connection, type ConnectionContext, type Peer } from './connection.ts';
+import { Connection } from './connection.ts';
+import type { ConnectionContext, Peer } from './connection-context.ts';
 import type { Handler, ResponseHead } from './exchange.ts';
 import { HandoverServer } from './handover.ts';
 import { serveHttp2 } from './http2.ts';
