@@ -12,7 +12,7 @@ import { openStore } from './open-store.ts';
 import { listStored, verifyStored } from './stored-list.ts';
 
 /** Each moment costs a process start; more are asked for by hand (case 163 wants 20). */
-const MOMENTS = Number(process.env.NEARCAST_KILL_MOMENTS ?? 6);
+const MOMENTS = Number(process.env.NEARCAST_KILL_MOMENTS ?? 3);
 
 interface Known {
   id: string | undefined;

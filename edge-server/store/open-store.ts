@@ -1,13 +1,14 @@
 /** Opens a store: checks the directories that the operator named, opens their indexes, and puts the parts together. */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { type Clock, systemClock } from '../../runtime/clock.ts';
 import { EXIT, Fault } from '../../runtime/errors.ts';
 import type { Logger } from '../../runtime/log.ts';
 import { BufferPool } from './buffer-pool.ts';
 import { errorCode, type Files, systemFiles } from './files.ts';
 import { Housekeeping } from './housekeeping.ts';
-import { examineIndexFile } from './index-file.ts';
+import { examineIndexFile, type IndexFile } from './index-file.ts';
 import { MemoryTier } from './memory-tier.ts';
 import { Numbers } from './numbers.ts';
 import { PurgeJournal } from './purge-journal.ts';
@@ -40,6 +41,8 @@ export interface StoreOptions {
   onChange?: (keys: readonly string[]) => void;
   /** A volume was set aside: the other workers' stores want to hear of it (`volumeFailed`). */
   onVolumeState?: (path: string, state: 'failed', why: string) => void;
+  /** Volumes that were set aside in this start of the edge, with the reason: their disk may not have taken the marker. */
+  asideVolumes?: ReadonlyMap<string, string>;
   /** Bodies up to this size live in the index. */
   inlineBytes?: number;
   /** Size of a shared extent; by default 64 MiB, less where the budget is small. */
@@ -67,23 +70,30 @@ export async function openStore(options: StoreOptions): Promise<SharedStore> {
   const numbers = new Numbers(clock.now());
   const counts = { corruptSlices: 0, evictedBytes: 0, refusedWrites: 0, readErrors: 0 };
   const budgetBytes = options.diskBytes / Math.max(1, options.volumes.length);
-  const opened = options.volumes.map((path) => {
-    const aside = checkDirectory(path);
+  const aside = new Map<string, string>();
+  const opened: Volume[] = [];
+  for (const path of options.volumes) {
+    const why = options.asideVolumes?.get(path) ?? setAsideEarlier(path);
+    if (why !== undefined) {
+      options.log.error({ volume: path, because: why }, 'volume stays set aside');
+      aside.set(path, why);
+      continue;
+    }
+    checkDirectory(path);
     const volume = new Volume({
       ...{ path, worker: options.workerIndex, workers: options.workerCount, files, numbers, pool, uses, counts, clock },
-      ...{ log: options.log, budgetBytes, index: openIndex(path, options.log) },
+      ...{ log: options.log, budgetBytes, index: await openIndex(path, options.log) },
       extentBytes: options.extentBytes ?? extentBytesFor(budgetBytes / options.workerCount),
       descriptors: options.descriptors ?? 512,
       lingerMillis: options.lingerMillis ?? 30_000,
-      onSetAside: (failed, why) => {
+      onSetAside: (failed, because) => {
         volumes.recount();
-        options.onVolumeState?.(failed.path, 'failed', why);
+        options.onVolumeState?.(failed.path, 'failed', because);
       },
     });
-    return { volume, aside };
-  });
-  const volumes = new Volumes(opened.map((one) => one.volume));
-  for (const { volume, aside } of opened) if (aside !== undefined) volume.setAside(aside);
+    opened.push(volume);
+  }
+  const volumes = new Volumes(opened);
   const changes = new Changes(options.onChange);
   const memory = new MemoryTier(options.memoryBytes, (shelf) => {
     if (shelf.uses > 0) uses.touch(shelf.hash.readUInt32LE(0), shelf.uses);
@@ -110,6 +120,7 @@ export async function openStore(options: StoreOptions): Promise<SharedStore> {
     {
       ...{ memory, volumes, shelves, purgeLog, journal, numbers, pool, uses, counts, clock },
       diskBytes: options.diskBytes,
+      aside,
       onChange: (key) => changes.add(key),
       housekeeping,
     },
@@ -151,8 +162,8 @@ function extentBytesFor(shareBytes: number): number {
   return Math.min(64 * MIB, Math.max(MIB, Math.floor(shareBytes / 16)));
 }
 
-/** Makes the directory where there is none and tries it. Returns why it was set aside in an earlier run, if it was. */
-function checkDirectory(path: string): string | undefined {
+/** Makes the directory where there is none and tries it. */
+function checkDirectory(path: string): void {
   try {
     mkdirSync(join(path, 'extents'), { recursive: true });
     const trial = join(path, `.trial-${process.pid}`);
@@ -166,27 +177,36 @@ function checkDirectory(path: string): string | undefined {
       cause: error,
     });
   }
-  return setAsideEarlier(path);
 }
 
-/** Why the volume was set aside in an earlier run. One whose index alone was bad comes back with a new index. */
+/**
+ * Why the volume was set aside in an earlier run. What it holds is given up: other volumes have newer responses for
+ * its keys since. One whose index alone was bad comes back at once; another when an operator removes the marker.
+ */
 function setAsideEarlier(path: string): string | undefined {
+  let marker: Partial<Marker>;
   try {
-    const marker = JSON.parse(readFileSync(join(path, MARKER), 'utf8')) as Partial<Marker>;
-    if (marker.fault !== 'index') return `set aside earlier: ${String(marker.because)}`;
-    rmSync(join(path, 'index'), { recursive: true, force: true });
-    rmSync(join(path, MARKER));
-    return undefined;
+    marker = JSON.parse(readFileSync(join(path, MARKER), 'utf8')) as Partial<Marker>;
   } catch (error) {
-    return errorCode(error) === 'ENOENT' ? undefined : 'set aside earlier, the marker can not be read';
+    return errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR' ? undefined : 'its marker can not be read';
   }
+  try {
+    rmSync(join(path, 'index'), { recursive: true, force: true });
+    if (marker.fault === 'index') {
+      rmSync(join(path, MARKER));
+      return undefined;
+    }
+  } catch {
+    // A disk that does not let go of its index keeps its marker as well.
+  }
+  return String(marker.because);
 }
 
 /** Opens a volume's index. One that is no index any more goes, and a new one is begun: its bodies are then swept. */
-function openIndex(path: string, log: Logger): VolumeIndex {
+async function openIndex(path: string, log: Logger): Promise<VolumeIndex> {
   const folder = join(path, 'index');
   try {
-    const found = examineIndexFile(join(folder, 'data.mdb'), 'mend');
+    const found = await settledIndexFile(join(folder, 'data.mdb'));
     if (found === 'lengthened') log.error({ volume: path }, 'index was cut short: what is missing reads as an error');
     if (found !== 'garbage') return new VolumeIndex(path);
     log.error({ volume: path }, 'index is garbage, a new one is begun');
@@ -195,4 +215,14 @@ function openIndex(path: string, log: Logger): VolumeIndex {
   }
   rmSync(folder, { recursive: true, force: true });
   return new VolumeIndex(path);
+}
+
+/** Another worker may be making the file at this moment: garbage is believed when it stays so. */
+async function settledIndexFile(path: string): Promise<IndexFile> {
+  for (let look = 0; look < 3; look++) {
+    const found = examineIndexFile(path, 'mend');
+    if (found !== 'garbage') return found;
+    await setTimeout(50);
+  }
+  return 'garbage';
 }

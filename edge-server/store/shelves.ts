@@ -150,14 +150,13 @@ export class Shelves {
     return shelf;
   }
 
-  #peek(key: string): KeyShelf | undefined {
+  #peek(key: string, hash?: Buffer): KeyShelf | undefined {
     const shelf = this.#pending.get(key)?.shelf ?? this.#memory.peek(key);
     if (shelf !== undefined && (shelf.checked === this.#round || this.#current(shelf))) return shelf;
-    return this.#fromIndex(key);
+    return this.#fromIndex(key, hash);
   }
 
-  #fromIndex(key: string): KeyShelf | undefined {
-    const hash = keyHash(key);
+  #fromIndex(key: string, hash = keyHash(key)): KeyShelf | undefined {
     const volume = this.#options.volumes.of(hash);
     const found = volume?.find(hash);
     if (volume === undefined || found === undefined) return undefined;
@@ -204,7 +203,8 @@ export class Shelves {
   #hold(key: string): Pending {
     let pending = this.#pending.get(key);
     if (pending === undefined) {
-      const shelf = this.#peek(key) ?? new KeyShelf({ key, hash: keyHash(key), vary: [] }, this.#load);
+      const hash = keyHash(key);
+      const shelf = this.#peek(key, hash) ?? new KeyShelf({ key, hash, vary: [] }, this.#load);
       pending = { shelf, changes: 0, tail: Promise.resolve(), voided: false };
       this.#pending.set(key, pending);
     }

@@ -15,11 +15,11 @@ describeStore('memory only', async () => {
   return { store, close: () => store.close() };
 });
 
-function onDisks(memoryBytes: number, disks: number, workerCount: number) {
+function onDisks(memoryBytes: number, disks: number) {
   return async () => {
     const directory = mkdtempSync(join(tmpdir(), 'nearcast-store-'));
     const volumes = Array.from({ length: disks }, (_, i) => join(directory, `disk-${i}`));
-    const store = await openStore({ ...BASE, memoryBytes, volumes, workerCount });
+    const store = await openStore({ ...BASE, memoryBytes, volumes });
     return {
       store,
       close: async () => {
@@ -30,6 +30,5 @@ function onDisks(memoryBytes: number, disks: number, workerCount: number) {
   };
 }
 
-describeStore('memory over one volume', onDisks(64 * MIB, 1, 1));
-describeStore('a memory that holds nothing, over two volumes', onDisks(1, 2, 1), false);
-describeStore('one of two workers', onDisks(64 * MIB, 1, 2));
+describeStore('memory over one volume', onDisks(64 * MIB, 1));
+describeStore('a memory that holds nothing, over two volumes', onDisks(1, 2), false);

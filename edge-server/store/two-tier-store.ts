@@ -37,6 +37,8 @@ export interface StoreParts {
   counts: StoreCounts;
   clock: Clock;
   diskBytes: number;
+  /** Volumes that stay set aside since an earlier run, with the reason. */
+  aside: ReadonlyMap<string, string>;
   onChange: (key: string) => void;
   housekeeping: Housekeeping;
 }
@@ -166,19 +168,22 @@ export class TwoTierStore implements SharedStore {
   }
 
   stat(): StoreStat {
-    const { memory, volumes, counts, diskBytes } = this.#parts;
+    const { memory, volumes, counts, diskBytes, aside } = this.#parts;
     const uses = volumes.all.map((volume) => ({ volume, use: volume.look(() => volume.index.use()) }));
     const sum = (of: (one: (typeof uses)[number]) => number) => uses.reduce((total, one) => total + of(one), 0);
     const bytesOf = ({ volume, use }: (typeof uses)[number]) => volume.extents.diskBytes + (use?.fileBytes ?? 0);
     return {
       memory: { bytes: memory.bytes, budgetBytes: memory.budgetBytes, entries: memory.entries },
       disk: { bytes: sum(bytesOf), budgetBytes: diskBytes, responses: sum(({ use }) => use?.rows ?? 0) },
-      volumes: uses.map((one) => ({
-        path: one.volume.path,
-        state: one.volume.good ? 'good' : 'failed',
-        why: one.volume.why,
-        bytes: bytesOf(one),
-      })),
+      volumes: [
+        ...uses.map((one) => ({
+          path: one.volume.path,
+          state: one.volume.why === undefined ? ('good' as const) : ('failed' as const),
+          why: one.volume.why,
+          bytes: bytesOf(one),
+        })),
+        ...Array.from(aside, ([path, why]) => ({ path, state: 'failed' as const, why, bytes: 0 })),
+      ],
       pinned: sum(({ use }) => use?.pins ?? 0),
       evictedBytes: counts.evictedBytes,
       corruptSlices: counts.corruptSlices,

@@ -64,6 +64,8 @@ export class VolumeIndex {
     this.#segments = this.#root.openDB('segments', { ...options, useVersions: true });
     this.#pins = this.#root.openDB('pins', options);
     this.#purges = this.#root.openDB('purges', options);
+    // Slots of readers that were killed would run out in the end.
+    if (!readOnly) this.#root.readerCheck();
   }
 
   /** Reads from here on see what others have committed up to now, not what was so at the beginning of this turn. */

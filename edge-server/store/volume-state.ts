@@ -6,10 +6,10 @@
 export type DiskTrouble =
   /** Room may come back: by eviction, or when somebody else frees some. */
   | 'no-space'
-  /** This process is out of descriptors or memory: nothing is wrong with the disk. */
-  | 'exhausted'
-  /** The disk or its file system no longer does what it should. */
-  | 'broken';
+  /** The disk, its file system or the index no longer does what it should. */
+  | 'broken'
+  /** Anything else, such as a process out of descriptors: this operation failed, and nothing is known of the disk. */
+  | 'passing';
 
 /** The marker's name in a volume's directory. */
 export const MARKER = 'set-aside.json';
@@ -29,20 +29,17 @@ export function indexCorrupt(error: unknown): boolean {
   );
 }
 
-const NO_SPACE = new Set(['ENOSPC', 'EDQUOT', 'EFBIG', 'MDB_MAP_FULL']);
-const EXHAUSTED = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN', 'EBADF', 'EEXIST', 'EVANISHED', 'MDB_READERS_FULL']);
+const NO_SPACE = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
+const BROKEN = new Set(
+  'EIO EROFS ENODEV ENXIO EUCLEAN ESTALE ENOTCONN ENOENT ENOTDIR EACCES EPERM EREMOTEIO ESHUTDOWN'.split(' '),
+);
 
-/** What an error's code says about the volume. */
-export function diskTrouble(code: string, message = ''): DiskTrouble {
-  if (NO_SPACE.has(code) || /no space left|MDB_MAP_FULL|quota/i.test(message)) return 'no-space';
-  if (EXHAUSTED.has(code)) return 'exhausted';
-  return 'broken';
-}
-
-/** Code and message of whatever was thrown; LMDB's errors carry a number and the system's words. */
+/** What an error says about the volume. LMDB's errors carry a number and words; those of a commit are wrapped. */
 export function troubleOf(error: unknown): DiskTrouble {
-  const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
-  const trouble = diskTrouble(String(code ?? 'unknown'), String(message ?? ''));
-  const cause = (error as { commitError?: unknown } | undefined)?.commitError;
-  return trouble === 'broken' && cause !== undefined && cause !== error ? troubleOf(cause) : trouble;
+  const { code, message, commitError } = (error ?? {}) as { code?: unknown; message?: unknown; commitError?: unknown };
+  if (NO_SPACE.has(String(code)) || /no space left|MDB_MAP_FULL|quota exceeded/i.test(String(message)))
+    return 'no-space';
+  if (BROKEN.has(String(code)) || indexCorrupt(error)) return 'broken';
+  if (/input\/output error|read-only file system/i.test(String(message))) return 'broken';
+  return commitError === undefined || commitError === error ? 'passing' : troubleOf(commitError);
 }

@@ -69,6 +69,7 @@ export class Volume implements SlicesVolume {
   /** Called after writes; starts eviction in the background when the budget is near. */
   grown: () => Promise<void> | undefined = () => undefined;
   #why: string | undefined;
+  #closed = false;
   readonly #bodies = new LRUCache<string, DiskSlices>({ max: 16_384 });
 
   constructor(options: VolumeOptions) {
@@ -91,7 +92,7 @@ export class Volume implements SlicesVolume {
   }
 
   get good(): boolean {
-    return this.#why === undefined;
+    return this.#why === undefined && !this.#closed;
   }
 
   /** Files of workers that are no more (fewer workers than in an earlier run) fall to those that there are. */
@@ -197,7 +198,7 @@ export class Volume implements SlicesVolume {
 
   /** Sets the volume aside: nothing is read from it or written to it until an operator has looked. */
   setAside(why: string, fault: Marker['fault'] = 'disk'): void {
-    if (this.#why !== undefined) return;
+    if (!this.good) return;
     this.#why = why;
     this.options.log.error({ volume: this.path, because: why }, 'volume set aside');
     const marker: Marker = { because: why, fault, at: new Date(this.options.clock.now()).toISOString() };
@@ -209,6 +210,8 @@ export class Volume implements SlicesVolume {
 
   async close(): Promise<void> {
     await this.shared.drained();
+    // From here on nothing is read or written, and what fails because of it says nothing about the disk.
+    this.#closed = true;
     await this.extents.close();
     await this.index.close();
   }
