@@ -5,7 +5,7 @@ import { Closing, endWithParent, onSignals } from '../runtime/closing.ts';
 import { EXIT, Fault } from '../runtime/errors.ts';
 import { createLog, type Logger } from '../runtime/log.ts';
 import { Tally } from '../runtime/metrics.ts';
-import { parseOptions } from '../runtime/options.ts';
+import { helpText, parseOptions } from '../runtime/options.ts';
 import { Admin } from './admin.ts';
 import { CatalogueKeeper } from './catalogue.ts';
 import { CatalogueStore } from './catalogue-store.ts';
@@ -16,6 +16,16 @@ import { ORIGIN_OPTIONS, type OriginOptions } from './options.ts';
 import { Readiness } from './readiness.ts';
 import { startFault } from './s3-failure.ts';
 
+const HELP = `nearcast origin: the gateway over S3, from which edges, fills and the standby CDN fetch
+
+  nearcast origin --s3-endpoint http://127.0.0.1:9000 --s3-bucket films \\
+    --s3-access-key-file ./access-key --s3-secret-key-file ./secret-key
+
+Ready when GET /readyz on the admin address is 200. SIGTERM drains, SIGINT ends fast.
+
+options:
+`;
+
 export interface OriginServer {
   readonly port: number;
   readonly adminPort: number;
@@ -24,6 +34,7 @@ export interface OriginServer {
 
 /** The part's entry: resolves when it serves, rejects with a `Fault`; then it lives until a signal or its parent's end. */
 export async function run(argv: readonly string[]): Promise<void> {
+  if (argv.includes('--help')) return void process.stdout.write(HELP + helpText(ORIGIN_OPTIONS, 'origin'));
   const options = parseOptions(ORIGIN_OPTIONS, { part: 'origin', argv, env: process.env });
   const server = await startOrigin(options, process.env, createLog({ part: 'origin' }));
   onSignals({ drain: () => server.close(options.drainTimeout), fast: () => server.close(0) });
