@@ -7,7 +7,7 @@ import { appendedStatus, type CacheHandling, cacheStatus, type ForwardedWhy } fr
 import type { Flight, WaitEnding } from '../cache/collapse.ts';
 import { loops } from '../cache/request-fields.ts';
 import { clientFields } from '../cache/response-fields.ts';
-import { ageSeconds, forwardingForbidden, freshMillisLeft, staleOnError } from '../cache/reuse.ts';
+import { ageSeconds, forwardingForbidden, freshMillisLeft, reuse, staleOnError } from '../cache/reuse.ts';
 import { variantOf } from '../cache/vary.ts';
 import type { CacheOutcome } from '../counters.ts';
 import type { ResponseSink } from '../http/exchange.ts';
@@ -80,8 +80,15 @@ export class Turn implements Asker {
     if (alone) return this.#goAlone();
     const flight = context.flights.find(flightKey);
     if (flight === undefined) return this.#lead(context.flights.lead(flightKey));
-    if (flight.fetched !== undefined) return this.#join(flight.fetched);
-    this.#wait(flight);
+    if (flight.fetched === undefined) return this.#wait(flight);
+    if (this.#mayUse(flight.fetched)) return this.#join(flight.fetched);
+    this.#lead(context.flights.lead(flightKey));
+  }
+
+  /** Who comes after the response did is not one who waited for it: it must be fresh for this request too (RFC 9111 §4). */
+  #mayUse({ response }: Fetched): boolean {
+    const { use } = reuse(response, this.#options.ask.directives, this.#startedMillis, this.#context.policy);
+    return use === 'fresh' || use === 'stale-allowed' || use === 'stale-while-revalidate';
   }
 
   #mayStandIn(stale: StoredEntry): boolean {
