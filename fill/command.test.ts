@@ -125,7 +125,7 @@ test('a failed asset is in the receipt and in the exit code', async () => {
 test('--json is the same as an object, and only that is on stdout', async () => {
   control.show([one('a1'), one('b1')]);
   const { out } = await command(['run', '--now', '--json']);
-  expect(JSON.parse(out)).toEqual({ version: 4, appliances: [one('b1'), one('a1')] });
+  expect(JSON.parse(out)).toEqual({ version: 4, appliances: [one('a1'), one('b1')] });
 });
 
 test('the token of a file goes with every request, and a file that is not there is said', async () => {

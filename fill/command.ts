@@ -11,6 +11,7 @@ import { type ApplianceFill, ControlClient, findControl, type RunAccepted } from
 import { wait } from './pace.ts';
 import { NO_FILL } from './progress.ts';
 import { progressLine, receiptTable } from './receipt.ts';
+import { compareText } from './rendezvous.ts';
 
 const SHARED = {
   control: {
@@ -203,7 +204,9 @@ async function watch(
 
 /** The run's appliances, those that the status does not show (any more) as having nothing. */
 function ofRun(appliances: readonly ApplianceFill[], accepted: RunAccepted): ApplianceFill[] {
-  return accepted.appliances.map((id) => appliances.find((one) => one.id === id) ?? { id, site: '?', fill: NO_FILL });
+  return accepted.appliances
+    .toSorted(compareText)
+    .map((id) => appliances.find((one) => one.id === id) ?? { id, site: '?', fill: NO_FILL });
 }
 
 /** Done, or waiting for its window: then there is nothing to wait for. A newer manifest counts for this one. */
