@@ -45,10 +45,11 @@ export function readByEvents(socket: Socket, onBytes: OnBytes): void {
   });
 }
 
-/** A plain paused socket on the same connection, for `node:http`. Listeners of the old one are gone; it must not be used again. */
-export function plainSocket(socket: Socket): Socket {
-  socket.removeAllListeners();
-  return moveHandle(socket, {}) ?? socket;
+/** A plain socket that reads nothing yet on the same connection, for `node:http`; `undefined` where handles can't be moved. */
+export function plainSocket(socket: Socket): Socket | undefined {
+  const moved = moveHandle(socket, {});
+  if (moved !== undefined) socket.removeAllListeners().on('error', () => {});
+  return moved;
 }
 
 /** Whether a client takes what is sent to it, looked at once a tick. Counts down to the kernel's queue, within one large write too. */

@@ -69,10 +69,12 @@ export class ConnectionSink implements ResponseSink {
     }
     if (head.contentLength !== undefined && head.contentLength !== length) return this.abort('body-length');
     const small = length <= ONE_WRITE_BYTES;
-    let bytes = this.close ? undefined : head.wire;
+    // Without a length of its own a head would not tell a wire made for another body.
+    const reusable = !this.close && head.contentLength !== undefined;
+    let bytes = reusable ? head.wire : undefined;
     if (bytes === undefined) {
       bytes = responseBytes(head, { kind: 'length', bytes: length }, this.close, small ? body : undefined);
-      if (!this.close) head.wire = bytes;
+      if (reusable) head.wire = bytes;
     }
     if (small) return this.#sendSmall(bytes, length);
     this.#ended = true;

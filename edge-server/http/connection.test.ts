@@ -223,18 +223,18 @@ test('answers that a client does not read stop its further requests from being a
   const client = await connect();
   client.socket.pause();
   const flood = Buffer.from(get('/x').repeat(500));
-  for (let i = 0; i < 40; i++) client.send(flood);
+  for (let i = 0; i < 8; i++) client.send(flood);
   let before = -1;
   while (before !== requests.length || before <= 0) {
     before = requests.length;
     for (let turn = 0; turn < 100; turn++) await new Promise((resolve) => setImmediate(resolve));
   }
-  expect(before).toBeLessThan(10_000);
+  expect(before).toBeLessThan(2_000);
   let received = 0;
   client.socket.removeAllListeners('data');
   client.socket.on('data', (bytes: Buffer) => {
     received += bytes.length;
   });
   client.socket.resume();
-  await eventually(() => requests.length === 20_000 && received >= 20_000 * body.length);
+  await eventually(() => requests.length === 4_000 && received >= 4_000 * body.length);
 });

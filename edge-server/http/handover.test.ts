@@ -240,6 +240,25 @@ describe('a sink behind node:http', () => {
     expect(text.endsWith('\r\n\r\nok')).toBe(true);
   });
 
+  test('gives every buffer back when the client goes, also of an answer that was not its turn yet', async () => {
+    let out = 0;
+    const { connect, sinks } = await serve((request, sink) => {
+      if (request.target === '/first') return;
+      sink.start(new ResponseHead(200, new Fields(), undefined));
+      for (let i = 0; i < 5; i++) {
+        out++;
+        sink.write(Buffer.alloc(1000), () => out--);
+      }
+    });
+    const client = await connect();
+    const keep = 'Connection: keep-alive\r\n';
+    client.send(`GET /first HTTP/1.0\r\n${H}${keep}\r\nGET /second HTTP/1.0\r\n${H}${keep}\r\n`);
+    await eventually(() => sinks.length === 2);
+    expect(out).toBe(5);
+    client.socket.resetAndDestroy();
+    await eventually(() => out === 0 && sinks.every((sink) => sink.closed));
+  });
+
   test('cuts a body that ends short', async () => {
     const ended = Promise.withResolvers<boolean>();
     const { connect } = await serve((_request, sink) => {

@@ -38,11 +38,12 @@ export class HandoverServer {
 
   /** Takes a connection of ours with the bytes that nobody has read. */
   take(from: Socket, unread: Buffer, peer: Peer): void {
-    const socket = peer.scheme === 'https' ? withoutListeners(from) : plainSocket(from);
+    const moved = peer.scheme === 'https' ? undefined : plainSocket(from);
+    const socket = moved ?? withoutListeners(from);
     this.#adopt(socket, peer, true);
     if (unread.length > 0) socket.unshift(unread);
     this.#server.emit('connection', socket);
-    if (peer.scheme === 'http') return;
+    if (moved !== undefined) return;
     // Node's parser reads from the handle, past what we put back, until somebody listens to the stream itself.
     socket.on('data', () => {});
     socket.resume();

@@ -3,6 +3,7 @@ import { constants, type ServerHttp2Stream, type ServerStreamResponseOptions } f
 import { Ending } from './ending.ts';
 import type { ResponseHead, ResponseSink } from './exchange.ts';
 import type { Fields } from './fields.ts';
+import { Releases } from './releases.ts';
 import { isBodiless, sendableFields } from './response-bytes.ts';
 
 /** Pieces given to the stream: progress of a slow client is seen by each piece that leaves. */
@@ -19,6 +20,7 @@ export class Http2Sink implements ResponseSink {
   readonly #headOnly: boolean;
   readonly #prepared: PreparedHeads;
   readonly #ending = new Ending();
+  readonly #releases = new Releases();
   /** Rises with every piece that has left; the session's tick compares it. */
   pieces = 0;
   #ended = false;
@@ -86,12 +88,13 @@ export class Http2Sink implements ResponseSink {
       released?.();
       return true;
     }
+    const back = released === undefined ? undefined : this.#releases.lend(released);
     const lastAt = chunk.length - (chunk.length % PIECE_BYTES || PIECE_BYTES);
     for (let at = 0; at < lastAt; at += PIECE_BYTES)
       this.#stream.write(chunk.subarray(at, at + PIECE_BYTES), this.#left);
     return this.#stream.write(lastAt === 0 ? chunk : chunk.subarray(lastAt), () => {
       this.pieces++;
-      released?.();
+      back?.();
     });
   }
 
@@ -155,6 +158,7 @@ export class Http2Sink implements ResponseSink {
   #close(): void {
     const whole = this.#ended && this.#stream.rstCode === constants.NGHTTP2_NO_ERROR && this.#stream.writableFinished;
     this.#ended = true;
+    this.#releases.returnAll();
     this.#ending.end(whole);
   }
 }

@@ -138,6 +138,24 @@ test('a streamed body is released piece by piece and ends whole; a short one res
   expect(wholes).toEqual([true, false, true]);
 });
 
+test('a client that goes while a body is on its way gives every buffer back', async () => {
+  let out = 0;
+  const { session, sinks, listener } = await secure(async (_request, sink) => {
+    sink.start(new ResponseHead(200, new Fields(), undefined));
+    while (!sink.closed) {
+      out++;
+      if (!sink.write(Buffer.alloc(200_000), () => out--)) await sink.drained();
+    }
+  });
+  const stream = session.request({ ':path': '/', ...A });
+  stream.on('error', () => {});
+  stream.pause();
+  await eventually(() => (sinks[0]?.bytesWritten ?? 0) > 0);
+  session.destroy();
+  await eventually(() => sinks[0]!.closed && listener.counters.open === 0);
+  await eventually(() => out === 0);
+});
+
 describe('refused with 400', () => {
   test.each([
     ['no authority', { ':path': '/', ':authority': '' }],

@@ -68,6 +68,8 @@ class Session implements Member {
     session.on('stream', (stream, headers, _flags, raw: string[]) => this.#serve(stream, headers, raw));
     session.on('error', ignoreError);
     this.#socket.on('error', ignoreError);
+    // The TLS server allows half-open connections for HTTP/1.1's sake; here a client that has ended is gone.
+    this.#socket.on('end', () => this.destroy());
     session.on('close', () => this.#context.roster.remove(this));
     this.#context.roster.add(this);
   }

@@ -109,7 +109,10 @@ export class Listener {
     this.#roster.start();
     return new Promise((resolve, reject) => {
       server.once('error', reject);
-      server.listen({ path }, () => resolve());
+      server.listen({ path }, () => {
+        server.on('error', (error) => this.#context.report('listening socket', { error }));
+        resolve();
+      });
     });
   }
 
@@ -144,7 +147,6 @@ export class Listener {
   #listen(on: ListenOn, accept: (socket: Socket) => void): Promise<Bound> {
     // Paused: the handle moves to a socket that reads without allocating. Half-open: a client may end its side first.
     const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true }, accept);
-    server.on('drop', () => this.counters.tooMany++);
     this.#servers.push(server);
     this.#roster.start();
     return new Promise((resolve, reject) => {

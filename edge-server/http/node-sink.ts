@@ -6,6 +6,7 @@ import { type ServerResponse, STATUS_CODES } from 'node:http';
 import { Ending } from './ending.ts';
 import type { ResponseHead, ResponseSink } from './exchange.ts';
 import type { Fields } from './fields.ts';
+import { Releases } from './releases.ts';
 import { isBodiless, sendableFields, sendableStatus } from './response-bytes.ts';
 
 export class NodeSink implements ResponseSink {
@@ -14,6 +15,7 @@ export class NodeSink implements ResponseSink {
   /** Asked when the head is written: whether the connection must end after it (unread body, draining). */
   readonly #mustClose: () => boolean;
   readonly #ending = new Ending();
+  readonly #releases = new Releases();
   #ended = false;
   #length: number | undefined;
   #bodiless = false;
@@ -76,7 +78,7 @@ export class NodeSink implements ResponseSink {
       released?.();
       return true;
     }
-    return this.#response.write(chunk, released === undefined ? undefined : () => released());
+    return this.#response.write(chunk, released === undefined ? undefined : this.#releases.lend(released));
   }
 
   async drained(): Promise<void> {
@@ -115,6 +117,7 @@ export class NodeSink implements ResponseSink {
 
   #close(): void {
     this.#ended = true;
+    this.#releases.returnAll();
     this.#ending.end(false);
   }
 
