@@ -91,7 +91,7 @@ export class DiskSlices {
   }
 
   /** Reads into a pooled buffer; the checksum is verified the first time this worker reads the slice. Never rejects. */
-  async read(slice: number, bodyLength: number): Promise<SliceRead> {
+  async read(slice: number, bodyLength: number, purpose: 'client' | 'upkeep' = 'client'): Promise<SliceRead> {
     const segment = this.#segmentWith(slice);
     const slot = slice % SEGMENT_SLICES;
     if (segment?.has(slot) !== true) return { kind: 'absent', why: this.#dropped ? 'evicted' : 'never-stored' };
@@ -99,7 +99,7 @@ export class DiskSlices {
     const name = this.#fileOf(slice);
     const buffer = pool.take();
     const bytes = buffer.subarray(0, Math.min(SLICE_BYTES, bodyLength - slice * SLICE_BYTES));
-    const found = await this.#volume.reading(() => extents.read(name, bytes, slot * SLICE_BYTES));
+    const found = await this.#volume.reading(() => extents.read(name, bytes, slot * SLICE_BYTES, purpose));
     const verified = extents.verified(name, slot);
     if (found === 'read' && (verified || crc32(bytes) === segment.crc(slot))) {
       if (!verified) extents.markVerified(name, slot);
@@ -174,7 +174,7 @@ export class DiskSlices {
     for (let slice = 0; slice * SLICE_BYTES < bodyLength && !this.#dropped; slice++) {
       if (!this.has(slice)) continue;
       this.#volume.extents.forgetVerified(this.#fileOf(slice));
-      const read = await this.read(slice, bodyLength);
+      const read = await this.read(slice, bodyLength, 'upkeep');
       if (read.kind === 'absent') {
         if (read.why === 'corrupt') bad++;
         continue;

@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import { describe, expect, it } from 'vitest';
 import { type Candidate, victim } from './eviction.ts';
 import { troubleOf } from './volume-state.ts';
@@ -41,11 +42,11 @@ describe('what a disk’s error means', () => {
     [{ code: 'ENOSPC' }, 'no-space'],
     [{ code: 'EDQUOT' }, 'no-space'],
     [{ message: 'MDB_MAP_FULL: Environment mapsize limit reached' }, 'no-space'],
-    [{ message: 'Commit failed', commitError: { message: 'No space left on device' } }, 'no-space'],
+    [{ code: constants.errno.ENOSPC, message: 'No space left on device: Attempting to write page' }, 'no-space'],
     [{ code: 'EIO' }, 'broken'],
     [{ code: 'EROFS' }, 'broken'],
     [{ message: 'MDB_CORRUPTED: Located page was wrong type' }, 'broken'],
-    [{ message: 'Input/output error' }, 'broken'],
+    [{ code: constants.errno.EIO, message: 'Input/output error' }, 'broken'],
     [{ code: 'EMFILE' }, 'passing'],
     [new TypeError('a fault of ours'), 'passing'],
     [undefined, 'passing'],

@@ -60,7 +60,10 @@ export class Evictor {
   start(): void {
     this.#measureIndex();
     this.#volume.grown = () => this.#grown();
-    this.#volume.makeRoom = () => this.#evictOne();
+    this.#volume.makeRoom = () => {
+      this.#volume.extents.letGoAll();
+      return this.#evictOne();
+    };
   }
 
   async stop(): Promise<void> {
@@ -216,7 +219,7 @@ export class Evictor {
   async *#records(extent: Extent): AsyncGenerator<{ head: RecordHead; offset: number }> {
     const bytes = Buffer.alloc(RECORD_HEAD_BYTES);
     for (let at = 0; ; ) {
-      const read = await this.#volume.reading(() => this.#volume.extents.read(extent.name, bytes, at));
+      const read = await this.#volume.reading(() => this.#volume.extents.read(extent.name, bytes, at, 'upkeep'));
       const head = read === 'read' ? decodeRecordHead(bytes) : undefined;
       if (head === undefined) return;
       yield { head, offset: at + RECORD_HEAD_BYTES };
@@ -226,7 +229,7 @@ export class Evictor {
 
   async #read(extent: Extent, head: RecordHead, offset: number): Promise<Buffer | undefined> {
     const body = Buffer.allocUnsafeSlow(head.bodyLength);
-    const read = await this.#volume.reading(() => this.#volume.extents.read(extent.name, body, offset));
+    const read = await this.#volume.reading(() => this.#volume.extents.read(extent.name, body, offset, 'upkeep'));
     return read === 'read' && crc32(body) === head.crc ? body : undefined;
   }
 

@@ -131,13 +131,18 @@ export class Extents {
     extent.diskBytes = diskBytes;
   }
 
-  /** Fills `into` from `position`; `absent` when there is no such file, or it is too short. Rejects on an error of the disk. */
-  async read(name: string, into: Buffer, position: number): Promise<'read' | 'absent'> {
+  /**
+   * Fills `into` from `position`; `absent` when there is no such file, or it is too short. Rejects on an error of the
+   * disk. For a client it counts as a use; for our own keeping of the store (`upkeep`) it does not.
+   */
+  async read(name: string, into: Buffer, position: number, purpose: 'client' | 'upkeep' = 'client') {
     const descriptor = await this.#hold(name, false);
     if (descriptor === undefined) return 'absent';
-    descriptor.lastRead = this.#options.clock.monotonic();
-    const extent = this.owned.get(name);
-    if (extent !== undefined) extent.uses++;
+    if (purpose === 'client') {
+      descriptor.lastRead = this.#options.clock.monotonic();
+      const extent = this.owned.get(name);
+      if (extent !== undefined) extent.uses++;
+    }
     try {
       return (await descriptor.file.read(into, position)) === into.length ? 'read' : 'absent';
     } finally {
@@ -189,6 +194,11 @@ export class Extents {
     }
   }
 
+  /** Closes what lingers: its room is needed. A reader in the middle of such a body has to fetch the rest. */
+  letGoAll(): void {
+    for (const name of [...this.#lingering.keys()]) this.#letGo(name);
+  }
+
   verified(name: string, offset: number): boolean {
     return this.#verified.get(name)?.has(offset) === true;
   }
@@ -207,7 +217,7 @@ export class Extents {
   }
 
   async close(): Promise<void> {
-    for (const name of [...this.#lingering.keys()]) this.#letGo(name);
+    this.letGoAll();
     await Promise.allSettled(this.#opening.values());
     const open = [...this.#open.values()];
     for (const descriptor of open) descriptor.retired = true;

@@ -3,7 +3,7 @@
  * Nothing here decides anything: callers turn the errors into outcomes. No call is synchronous.
  */
 import * as fs from 'node:fs';
-import { mkdir, readdir, readFile, rm, stat, unlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat, statfs, unlink, writeFile } from 'node:fs/promises';
 
 export interface Files {
   /** Opens for reading and writing; `create` fails with EEXIST when there is one already. */
@@ -12,6 +12,8 @@ export interface Files {
   list(directory: string): Promise<string[]>;
   /** Bytes that a file takes on its disk, as `du` counts them, and its length. */
   size(path: string): Promise<{ lengthBytes: number; diskBytes: number }>;
+  /** Bytes that may still be written to the file system. */
+  free(path: string): Promise<number>;
   unlink(path: string): Promise<void>;
   makeDirectory(path: string): Promise<void>;
   removeDirectory(path: string): Promise<void>;
@@ -47,6 +49,10 @@ export const systemFiles: Files = {
   async size(path) {
     const found = await stat(path);
     return { lengthBytes: found.size, diskBytes: found.blocks * 512 };
+  },
+  async free(path) {
+    const found = await statfs(path);
+    return found.bavail * found.bsize;
   },
   unlink,
   async makeDirectory(path) {

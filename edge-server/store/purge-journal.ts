@@ -7,6 +7,7 @@ import type { Purge } from './contract.ts';
 import type { NumberedPurge, PurgeLog, Scope } from './purge-log.ts';
 import type { Volume } from './volume.ts';
 import type { PurgeRows } from './volume-index.ts';
+import { troubleOf } from './volume-state.ts';
 import type { Volumes } from './volumes.ts';
 
 const HEAD = Buffer.from([0xff]);
@@ -37,7 +38,7 @@ export class PurgeJournal {
       const head = volume.look(() => readHead(volume));
       if (this.#log.newest === 0 || (head?.newest === this.#log.newest && head.logNumber === this.logNumber)) continue;
       const change = { added: this.#log.all(), gone: [] };
-      this.#change(volume, (rows) => this.#write(rows, change));
+      this.#tryChange(volume, (rows) => this.#write(rows, change));
     }
   }
 
@@ -62,15 +63,23 @@ export class PurgeJournal {
       for (const purge of purges) this.#applyOne(purge, change);
       this.#fold(change);
     };
-    if (first !== undefined)
-      this.#change(first, (rows) => {
+    const write = (rows: PurgeRows) => this.#write(rows, change);
+    const failed = new Map<Volume, unknown>();
+    if (first !== undefined) {
+      const error = this.#tryChange(first, (rows) => {
         this.#read(first, this.#log.newest);
         applyAll();
-        this.#write(rows, change);
+        write(rows);
       });
+      if (error !== undefined) failed.set(first, error);
+    }
     // Without a disk that takes it, a purge is in force all the same: what it is about lives in memory then.
     applyAll();
-    for (const volume of others) this.#change(volume, (rows) => this.#write(rows, change));
+    for (const volume of others) {
+      const error = this.#tryChange(volume, write);
+      if (error !== undefined) failed.set(volume, error);
+    }
+    for (const [volume, error] of failed) await this.#insist(volume, write, error);
     for (const volume of this.#volumes.good) await volume.changing(() => volume.index.flushed());
   }
 
@@ -78,7 +87,7 @@ export class PurgeJournal {
   compact(oldestResponse: number): void {
     const gone = this.#log.forgetUpTo(oldestResponse);
     if (gone.length === 0) return;
-    for (const volume of this.#volumes.good) this.#change(volume, (rows) => this.#write(rows, { added: [], gone }));
+    for (const volume of this.#volumes.good) this.#tryChange(volume, (rows) => this.#write(rows, { added: [], gone }));
   }
 
   #applyOne(purge: Purge, change: { added: NumberedPurge[]; gone: number[] }): void {
@@ -121,13 +130,22 @@ export class PurgeJournal {
     rows.put(HEAD, JSON.stringify({ newest: this.#log.newest, logNumber: this.logNumber }));
   }
 
-  /** A volume that can't remember a purge must not be read after a restart: it is set aside. */
-  #change(volume: Volume, change: (rows: PurgeRows) => void): void {
+  /** What went wrong, if anything did. */
+  #tryChange(volume: Volume, change: (rows: PurgeRows) => void): unknown {
     try {
       volume.index.changePurges(change);
+      return undefined;
     } catch (error) {
-      volume.setAside(`a purge could not be kept: ${(error as Error).message}`);
+      return error;
     }
+  }
+
+  /** A volume that can't remember a purge, also with room made for it, must not be read after a restart: set aside. */
+  async #insist(volume: Volume, change: (rows: PurgeRows) => void, error: unknown): Promise<void> {
+    if (troubleOf(error) === 'no-space' && (await volume.makeRoom())) {
+      if (this.#tryChange(volume, change) === undefined) return;
+    }
+    volume.setAside(`a purge could not be kept: ${(error as Error).message}`);
   }
 }
 

@@ -90,7 +90,7 @@ async function wholeIsRight(volume: Volume, { response, place }: ResponseRow): P
   try {
     const bytes = buffer.subarray(0, response.bodyLength);
     const name = sharedName(place.extent, place.worker);
-    const read = await volume.reading(() => volume.extents.read(name, bytes, place.offset));
+    const read = await volume.reading(() => volume.extents.read(name, bytes, place.offset, 'upkeep'));
     return read === 'error' || (read === 'read' && crc32(bytes) === place.crc);
   } finally {
     volume.pool.give(buffer);

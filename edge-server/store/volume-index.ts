@@ -8,6 +8,7 @@
  */
 import { hash } from 'node:crypto';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { type Database, getLastVersion, open, type RootDatabase } from 'lmdb';
 import { segmentKey } from './segment.ts';
 
@@ -85,21 +86,21 @@ export class VolumeIndex {
 
   /** Puts of one turn of the event loop are one transaction. Resolves once they are visible to every process. */
   async putRow(key: Buffer, row: Buffer, version: number): Promise<void> {
-    await this.#rows.put(key, row, version);
+    await committed(this.#rows.put(key, row, version));
   }
 
   /** Puts only over the given version; false when the row has changed meanwhile. */
   putRowOver(key: Buffer, row: Buffer, version: number, over: number): Promise<boolean> {
-    return this.#rows.put(key, row, version, over);
+    return committed(this.#rows.put(key, row, version, over));
   }
 
   async removeRow(key: Buffer): Promise<void> {
-    await this.#rows.remove(key);
+    await committed(this.#rows.remove(key));
   }
 
   /** Removes only the given version; false when the row has changed meanwhile. */
   removeRowOf(key: Buffer, version: number): Promise<boolean> {
-    return this.#rows.remove(key, version);
+    return committed(this.#rows.remove(key, version));
   }
 
   /** The keys of a shelf's rows: its head, then its variants. */
@@ -126,20 +127,20 @@ export class VolumeIndex {
   }
 
   async putSegment(key: Buffer, segment: Buffer, version: number): Promise<void> {
-    await this.#segments.put(key, segment, version);
+    await committed(this.#segments.put(key, segment, version));
   }
 
   putSegmentOver(key: Buffer, segment: Buffer, version: number, over: number): Promise<boolean> {
-    return this.#segments.put(key, segment, version, over);
+    return committed(this.#segments.put(key, segment, version, over));
   }
 
   async removeSegment(key: Buffer): Promise<void> {
-    await this.#segments.remove(key);
+    await committed(this.#segments.remove(key));
   }
 
   /** Notes that rows name an extent: one that is not noted holds nothing that anybody can reach. */
   async registerExtent(extent: { number: number; worker: number; registered: boolean }): Promise<void> {
-    await this.#segments.put(segmentKey(extent.number, extent.worker, SHARED), REGISTERED, 1);
+    await committed(this.#segments.put(segmentKey(extent.number, extent.worker, SHARED), REGISTERED, 1));
     extent.registered = true;
   }
 
@@ -148,7 +149,7 @@ export class VolumeIndex {
   }
 
   async unregisterExtent(number: number, worker: number): Promise<void> {
-    await this.#segments.remove(segmentKey(number, worker, SHARED));
+    await committed(this.#segments.remove(segmentKey(number, worker, SHARED)));
   }
 
   pinned(shelf: Buffer): boolean {
@@ -156,8 +157,7 @@ export class VolumeIndex {
   }
 
   async pin(shelf: Buffer, key: string, pinned: boolean): Promise<void> {
-    if (pinned) await this.#pins.put(shelf, Buffer.from(key));
-    else await this.#pins.remove(shelf);
+    await committed(pinned ? this.#pins.put(shelf, Buffer.from(key)) : this.#pins.remove(shelf));
   }
 
   /** The purge log's rows with keys from `from` on, in order. */
@@ -212,6 +212,30 @@ export class VolumeIndex {
     if (this.#closed) return;
     this.#closed = true;
     await this.#root.close();
+  }
+}
+
+/** How long lmdb may take to say why a commit failed. */
+const REASON_MILLIS = 1000;
+
+/**
+ * The outcome of a commit. lmdb rejects with an error whose `commitError` is a promise that rejects with the reason a
+ * moment later: left alone it would end the process as an unhandled rejection.
+ */
+async function committed(commit: Promise<boolean>): Promise<boolean> {
+  try {
+    return await commit;
+  } catch (error) {
+    const reason = (error as { commitError?: Promise<unknown> }).commitError;
+    if (reason === undefined) throw error;
+    const late = setTimeout(REASON_MILLIS, error, { ref: false });
+    throw await Promise.race([
+      reason.then(
+        () => error,
+        (why: unknown) => why,
+      ),
+      late,
+    ]);
   }
 }
 

@@ -2,6 +2,7 @@
  * What a disk's error means: a decision, and the words for it. A volume that is set aside is remembered in a marker
  * file on it, so that a restart does not trust it again until an operator has removed the marker.
  */
+import { constants } from 'node:os';
 
 export type DiskTrouble =
   /** Room may come back: by eviction, or when somebody else frees some. */
@@ -30,16 +31,16 @@ export function indexCorrupt(error: unknown): boolean {
 }
 
 const NO_SPACE = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
+const SYSTEM_NAMES = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]));
 const BROKEN = new Set(
   'EIO EROFS ENODEV ENXIO EUCLEAN ESTALE ENOTCONN ENOENT ENOTDIR EACCES EPERM EREMOTEIO ESHUTDOWN'.split(' '),
 );
 
-/** What an error says about the volume. LMDB's errors carry a number and words; those of a commit are wrapped. */
+/** What an error says about the volume. LMDB's errors carry the system's number as their code, and its words. */
 export function troubleOf(error: unknown): DiskTrouble {
-  const { code, message, commitError } = (error ?? {}) as { code?: unknown; message?: unknown; commitError?: unknown };
-  if (NO_SPACE.has(String(code)) || /no space left|MDB_MAP_FULL|quota exceeded/i.test(String(message)))
-    return 'no-space';
-  if (BROKEN.has(String(code)) || indexCorrupt(error)) return 'broken';
-  if (/input\/output error|read-only file system/i.test(String(message))) return 'broken';
-  return commitError === undefined || commitError === error ? 'passing' : troubleOf(commitError);
+  const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
+  const name = typeof code === 'number' ? SYSTEM_NAMES.get(code) : String(code);
+  if (NO_SPACE.has(String(name)) || /MDB_MAP_FULL/.test(String(message))) return 'no-space';
+  if (BROKEN.has(String(name)) || indexCorrupt(error)) return 'broken';
+  return 'passing';
 }

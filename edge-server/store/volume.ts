@@ -52,6 +52,9 @@ export interface FoundRow {
   readonly version: number;
 }
 
+/** Less than this free is full. */
+const FULL_BYTES = 1 << 20;
+
 export class Volume implements SlicesVolume {
   readonly options: VolumeOptions;
   readonly path: string;
@@ -175,7 +178,7 @@ export class Volume implements SlicesVolume {
       await change();
       return true;
     } catch (error) {
-      this.#judge(error);
+      await this.#judgeWrite(error);
       return false;
     }
   }
@@ -188,7 +191,7 @@ export class Volume implements SlicesVolume {
         const value = await write();
         return { kind: 'done', value };
       } catch (error) {
-        const trouble = this.#judge(error);
+        const trouble = await this.#judgeWrite(error);
         if (trouble !== 'no-space') break;
         if (attempt > 1 || !(await this.makeRoom())) return this.#refused('no-space');
       }
@@ -219,6 +222,15 @@ export class Volume implements SlicesVolume {
   #refused(why: 'no-space' | 'volume-failed'): Written<never> {
     this.counts.refusedWrites++;
     return { kind: 'refused', why };
+  }
+
+  /** A disk that fills up in the middle of a page is an input/output error to LMDB: the file system knows better. */
+  async #judgeWrite(error: unknown): Promise<ReturnType<typeof troubleOf>> {
+    if (troubleOf(error) === 'broken') {
+      const free = await this.files.free(this.path).catch(() => Number.POSITIVE_INFINITY);
+      if (free < FULL_BYTES) return 'no-space';
+    }
+    return this.#judge(error);
   }
 
   #judge(error: unknown): ReturnType<typeof troubleOf> {
