@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Fault } from './errors.ts';
-import { helpText, type OptionTable, optionsMarkdown, parseOptions, toArgv } from './options.ts';
+import { helpText, type OptionTable, optionsMarkdown, parseOptions } from './options.ts';
 
 const TABLE = {
   listen: { kind: 'address', default: { host: '127.0.0.1', port: 8080 }, help: 'Where clients come.' },
@@ -102,11 +102,6 @@ describe('forms', () => {
   test('an empty file and an absent option are no error', async () => {
     const file = await yaml('# nothing\n');
     expect(parse(['--config', file]).origin).toBeUndefined();
-  });
-
-  test('options become a command line that parses to the same options', () => {
-    const options = parse(['--listen', '[::1]:80', '--tags', 'a,b', '--no-http2', '--origin', 'http://o.example.org']);
-    expect(parseOptions(TABLE, { part: 'edge', argv: toArgv(options), env: {} })).toEqual(options);
   });
 });
 

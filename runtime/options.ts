@@ -7,60 +7,12 @@ import { readFileSync } from 'node:fs';
 import { isMap, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
 import { EXIT, Fault } from './errors.ts';
 import { nearest } from './nearest.ts';
-import { parseAddress, parseBytes, parseMillis } from './units.ts';
+import type { OptionsOf, OptionTable } from './option-table.ts';
+import { defaultText, flagName, placeholder } from './option-text.ts';
+import { convert, usage } from './option-value.ts';
 
-export interface ListenAddress {
-  host: string;
-  /** 0 lets the system choose. */
-  port: number;
-}
-
-interface Kinds {
-  string: string;
-  integer: number;
-  number: number;
-  /** Bytes; written `256MiB`, `10GB` or a plain number. */
-  bytes: number;
-  /** Milliseconds; written `500ms`, `10s`, `5m`, `12h`, `1d` or a plain number of milliseconds. */
-  duration: number;
-  boolean: boolean;
-  /** `host:port`. */
-  address: ListenAddress;
-  /** An http or https URL without a trailing slash. */
-  url: string;
-  path: string;
-  /** Strings; on the command line repeated or comma-separated. */
-  list: readonly string[];
-  /** http or https URLs, as `list`. */
-  urls: readonly string[];
-}
-export type OptionKind = keyof Kinds;
-
-export interface OptionSpec<K extends OptionKind = OptionKind> {
-  kind: K;
-  /** `undefined` makes the option absent unless given; with `required` it must be given. */
-  default: Kinds[K] | undefined;
-  required?: boolean;
-  min?: number;
-  max?: number;
-  /** Closed set of values of a `string`. */
-  values?: readonly string[];
-  /** Placeholder in `--help`, e.g. `DIR`. */
-  placeholder?: string;
-  /** One sentence: what it does and, for a limit, where the number comes from. */
-  help: string;
-}
-
-/** Keys are camelCase; `cacheDir` is `--cache-dir`, `NEARCAST_EDGE_CACHE_DIR` and `cache-dir:` in YAML. */
-export type OptionTable = Readonly<Record<string, OptionSpec>>;
-
-export type OptionsOf<T extends OptionTable> = {
-  readonly [N in keyof T]: T[N]['default'] extends undefined
-    ? T[N] extends { required: true }
-      ? Kinds[T[N]['kind']]
-      : Kinds[T[N]['kind']] | undefined
-    : Kinds[T[N]['kind']];
-};
+export type { ListenAddress, OptionKind, OptionSpec, OptionsOf, OptionTable } from './option-table.ts';
+export { addressText, flagName } from './option-text.ts';
 
 export interface ParseInput {
   /** Names the environment prefix and the messages, e.g. `edge`. */
@@ -121,80 +73,8 @@ export function optionsMarkdown(table: OptionTable): string {
   return ['| option | default | what it does |', '|---|---|---|', ...rows].join('\n');
 }
 
-export function flagName(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-}
-
-/** The command-line form of parsed options, for starting a child process with them. */
-export function toArgv(values: Readonly<Record<string, unknown>>): string[] {
-  const argv: string[] = [];
-  for (const [name, value] of Object.entries(values)) {
-    if (value === undefined) continue;
-    const flag = `--${flagName(name)}`;
-    if (value === true) argv.push(flag);
-    else if (value === false) argv.push(`--no-${flagName(name)}`);
-    else if (Array.isArray(value)) for (const one of value) argv.push(flag, String(one));
-    else if (typeof value === 'object') argv.push(flag, addressText(value as ListenAddress));
-    else argv.push(flag, String(value));
-  }
-  return argv;
-}
-
-export function addressText(address: ListenAddress): string {
-  return address.host.includes(':') ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
-}
-
 function variableName(part: string, name: string): string {
   return `NEARCAST_${part}_${flagName(name)}`.toUpperCase().replaceAll('-', '_');
-}
-
-function placeholder(spec: OptionSpec): string {
-  if (spec.placeholder !== undefined) return spec.placeholder;
-  if (spec.values !== undefined) return spec.values.join('|');
-  const byKind: Partial<Record<OptionKind, string>> = {
-    integer: 'N',
-    number: 'N',
-    bytes: 'SIZE',
-    duration: 'TIME',
-    address: 'HOST:PORT',
-    url: 'URL',
-    urls: 'URL',
-    path: 'PATH',
-  };
-  return byKind[spec.kind] ?? 'TEXT';
-}
-
-function defaultText(spec: OptionSpec): string {
-  if (spec.default === undefined) return 'none';
-  if (spec.kind === 'bytes') return bytesText(spec.default as number);
-  if (spec.kind === 'duration') return millisText(spec.default as number);
-  if (spec.kind === 'address') return addressText(spec.default as ListenAddress);
-  if (Array.isArray(spec.default)) return spec.default.length === 0 ? 'none' : spec.default.join(',');
-  return spec.default === '' ? 'none' : String(spec.default);
-}
-
-function bytesText(bytes: number): string {
-  for (const [unit, size] of [
-    ['GiB', 2 ** 30],
-    ['MiB', 2 ** 20],
-    ['KiB', 2 ** 10],
-  ] as const)
-    if (bytes >= size && bytes % size === 0) return `${bytes / size}${unit}`;
-  return String(bytes);
-}
-
-function millisText(millis: number): string {
-  for (const [unit, size] of [
-    ['h', 3_600_000],
-    ['m', 60_000],
-    ['s', 1000],
-  ] as const)
-    if (millis >= size && millis % size === 0) return `${millis / size}${unit}`;
-  return `${millis}ms`;
-}
-
-function usage(code: string, message: string, fix: string): Fault {
-  return new Fault(code, message, { source: 'operator', fix, exit: EXIT.usage });
 }
 
 function readArgv(table: OptionTable, input: ParseInput) {
@@ -280,81 +160,4 @@ function* readYaml(table: OptionTable, file: string): Generator<[string, { raw: 
       throw usage('option-value', `${at}: '${key}' must be a single value or a list`, `see --help for --${key}`);
     yield [name, { raw, place: `${at}: ${key}` }];
   }
-}
-
-function convert(spec: OptionSpec, raw: unknown, place: string): unknown {
-  const bad = (why: string): Fault =>
-    usage('option-value', `${place}: ${why}`, `give ${placeholder(spec)}, e.g. ${example(spec)}`);
-  const text = Array.isArray(raw) ? raw.map(String).join(',') : String(raw);
-  switch (spec.kind) {
-    case 'boolean':
-      if (raw === true || text === 'true' || text === '1' || text === 'yes') return true;
-      if (raw === false || text === 'false' || text === '0' || text === 'no') return false;
-      throw bad(`'${text}' is neither true nor false`);
-    case 'integer':
-    case 'number': {
-      const value = Number(text);
-      if (text.trim() === '' || !Number.isFinite(value) || (spec.kind === 'integer' && !Number.isSafeInteger(value)))
-        throw bad(`'${text}' is not ${spec.kind === 'integer' ? 'a whole number' : 'a number'}`);
-      return bounded(spec, value, bad);
-    }
-    case 'bytes':
-    case 'duration': {
-      const value = spec.kind === 'bytes' ? parseBytes(text) : parseMillis(text);
-      if (value === undefined) throw bad(`'${text}' is not a ${spec.kind === 'bytes' ? 'size' : 'time'}`);
-      return bounded(spec, value, bad);
-    }
-    case 'address': {
-      const value = parseAddress(text);
-      if (value === undefined) throw bad(`'${text}' is not host:port`);
-      return value;
-    }
-    case 'url':
-      return url(text, bad);
-    case 'urls':
-      return Object.freeze(
-        text
-          .split(',')
-          .filter((one) => one !== '')
-          .map((one) => url(one, bad)),
-      );
-    case 'list':
-      return Object.freeze(text.split(',').filter((one) => one !== ''));
-    case 'string':
-    case 'path':
-      if (spec.values !== undefined && !spec.values.includes(text))
-        throw bad(`'${text}' is none of ${spec.values.join(', ')}`);
-      return text;
-    default:
-      throw new Error(`unreachable: ${String(spec.kind)}`);
-  }
-}
-
-function bounded(spec: OptionSpec, value: number, bad: (why: string) => Fault): number {
-  if (spec.min !== undefined && value < spec.min) throw bad(`${value} is below the least, ${spec.min}`);
-  if (spec.max !== undefined && value > spec.max) throw bad(`${value} is above the most, ${spec.max}`);
-  return value;
-}
-
-function url(text: string, bad: (why: string) => Fault): string {
-  const parsed = URL.parse(text);
-  if (parsed === null || (parsed.protocol !== 'http:' && parsed.protocol !== 'https:') || parsed.hostname === '')
-    throw bad(`'${text}' is not an http or https URL`);
-  return text.replace(/\/+$/, '');
-}
-
-function example(spec: OptionSpec): string {
-  const fallback = defaultText(spec);
-  if (fallback !== 'none') return fallback;
-  const byKind: Partial<Record<OptionKind, string>> = {
-    integer: '1',
-    number: '1',
-    bytes: '256MiB',
-    duration: '10s',
-    address: '127.0.0.1:8080',
-    url: 'http://127.0.0.1:8000',
-    urls: 'http://127.0.0.1:8000',
-    path: './folder',
-  };
-  return byKind[spec.kind] ?? spec.values?.[0] ?? 'text';
 }

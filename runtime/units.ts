@@ -1,5 +1,5 @@
 /** Sizes, times and addresses as people write them. Each answers `undefined` for what is not one. */
-import type { ListenAddress } from './options.ts';
+import type { ListenAddress } from './option-table.ts';
 
 const BYTES: Readonly<Record<string, number>> = {
   '': 1,
