@@ -1,4 +1,5 @@
 /** Control API, nouns site, snapshot, steer, purge, fill, beacon: each a thin face of the part that owns it. */
+import type { Clock } from '../runtime/clock.ts';
 import type { Tally } from '../runtime/metrics.ts';
 import type { CONTROL_COUNTERS } from './counters.ts';
 import type { FillPlans } from './fill-plans.ts';
@@ -10,6 +11,8 @@ import type { SnapshotStore } from './snapshot-store.ts';
 import { steer } from './steering.ts';
 
 const BEACON_TEXT = 300;
+/** Each one is a line of history; a storm of them says no more than a few do. */
+const BEACONS_PER_SECOND = 20;
 
 export interface FleetApiParts {
   readonly fleet: Fleet;
@@ -18,11 +21,13 @@ export interface FleetApiParts {
   readonly snapshots: SnapshotStore;
   readonly history: History;
   readonly tally: Tally<typeof CONTROL_COUNTERS>;
+  readonly clock: Clock;
   /** Canonical host of the service. */
   readonly host: string;
 }
 
 export function fleetRoutes(parts: FleetApiParts): Route[] {
+  const beacons = { second: 0, count: 0 };
   return [
     { method: 'GET', path: '/v1/sites', access: 'read', handle: () => ({ status: 200, body: siteViews(parts) }) },
     { method: 'GET', path: '/v1/snapshot', access: 'read', handle: (call) => snapshotReply(parts, call) },
@@ -36,7 +41,7 @@ export function fleetRoutes(parts: FleetApiParts): Route[] {
       access: 'read',
       handle: () => ({ status: 200, body: parts.fillPlans.status() }),
     },
-    { method: 'POST', path: '/v1/beacon', access: 'report', handle: (call) => beaconReply(parts, call) },
+    { method: 'POST', path: '/v1/beacon', access: 'report', handle: (call) => beaconReply(parts, call, beacons) },
   ];
 }
 
@@ -121,7 +126,17 @@ async function fillReply({ fillPlans }: FleetApiParts, { body }: Call): Promise<
 }
 
 /** What a player tells of its life. A hint to look, never a verdict: anybody can send it. */
-function beaconReply({ fleet, history, tally }: FleetApiParts, { body }: Call): Reply {
+function beaconReply(
+  { fleet, history, tally, clock }: FleetApiParts,
+  { body }: Call,
+  beacons: { second: number; count: number },
+): Reply {
+  const second = Math.floor(clock.monotonic() / 1000);
+  if (second !== beacons.second) Object.assign(beacons, { second, count: 0 });
+  if (++beacons.count > BEACONS_PER_SECOND) {
+    tally.add('beacons_total', 1, 'refused');
+    return problem(429, 'too-many-beacons', `more than ${BEACONS_PER_SECOND} a second`, 'leave this one out');
+  }
   const beacon = (body ?? {}) as { kind?: unknown; appliance?: unknown; text?: unknown };
   const { kind, appliance, text } = beacon;
   if ((kind !== 'error' && kind !== 'switch') || (appliance !== undefined && typeof appliance !== 'string')) {

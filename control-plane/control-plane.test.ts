@@ -176,6 +176,17 @@ describe('a control plane with two sites', () => {
     expect(metrics).toMatch(/^nearcast_control_snapshot_number [1-9]/m);
   });
 
+  it('takes a player’s report as a hint, and not a storm of them', async () => {
+    const beacon = (body: unknown) => call(`${control.control}/v1/beacon`, { method: 'POST', body });
+    expect((await beacon({ kind: 'error', appliance: 'a1', text: 'fragLoadError\u0007' })).status).toBe(204);
+    expect((await beacon({ kind: 'nonsense' })).status).toBe(400);
+    expect((await control.views()).find(({ id }) => id === 'a1')!.state).toBe('healthy');
+    const storm = await Promise.all(Array.from({ length: 60 }, () => beacon({ kind: 'error', appliance: 'a1' })));
+    expect(storm.some(({ status }) => status === 429)).toBe(true);
+    const history = json<{ text: string }[]>((await call(`${control.control}/v1/events?format=json`)).text);
+    expect(history.map(({ text }) => text)).toContain('player error appliance=a1 fragLoadError');
+  });
+
   it('answers 404 and 405 with what there is', async () => {
     expect((await call(`${control.control}/v1/nothing`)).status).toBe(404);
     const wrong = await call(`${control.control}/v1/purge`);

@@ -144,7 +144,7 @@ async function open(
     onConnectionClosed: (socket) => appliances.connectionClosed(socket),
     routes: [
       ...appliances.routes(),
-      ...fleetRoutes({ fleet, purges, fillPlans, snapshots, history, tally, host: options.host }),
+      ...fleetRoutes({ fleet, purges, fillPlans, snapshots, history, tally, clock, host: options.host }),
       ...new EventApi({ history, clock }).routes(),
       ...(await consoleRoutes({ catalogue, steeringUrl, standby, service: options.service })),
       ...ownRoutes(registry, snapshots),

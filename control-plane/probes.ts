@@ -122,7 +122,8 @@ function failure(error: NodeJS.ErrnoException): { ok: false; why: ProbeFailure; 
     case 'UND_ERR_BODY_TIMEOUT':
       return failed('timeout', `no answer (${code})`);
     default:
-      if (code.startsWith('HPE_') || code.startsWith('UND_ERR')) return failed('garbage', `not HTTP (${code})`);
+      if (error.name === 'HTTPParserError' || code.startsWith('HPE_') || code.startsWith('UND_ERR'))
+        return failed('garbage', `not HTTP (${code})`);
       return failed('unreachable', code);
   }
 }
