@@ -3,13 +3,16 @@
  * tells its asker and its flight in exactly one way. 304 freshens; an error falls back on stale; a storable response is
  * shared while it arrives; everything else passes through to the asker alone.
  */
+import { backOffMillis } from '../cache/back-off.ts';
 import type { Flight } from '../cache/collapse.ts';
 import { requestDirectives } from '../cache/directives.ts';
 import { freshened } from '../cache/freshening.ts';
 import type { ReceivedResponse } from '../cache/freshness.ts';
+import { clientFields } from '../cache/response-fields.ts';
 import { failureStatus, staleOnError } from '../cache/reuse.ts';
 import { partialStorability, type StorableParts, storability } from '../cache/storability.ts';
 import type { StoredResponse } from '../cache/stored-response.ts';
+import { formatHttpDate } from '../http/dates.ts';
 import type { Fields } from '../http/fields.ts';
 import type { StoredEntry, StoreWriter, WriteOutcome } from '../store/contract.ts';
 import type { UpstreamCall, UpstreamFault, UpstreamHead, UpstreamListener } from '../upstream/upstreams.ts';
@@ -59,9 +62,6 @@ export interface FetchOptions {
 
 /** How long a key that was not cacheable is remembered as such; Varnish's hit-for-miss default is two minutes. */
 const UNCACHEABLE_MILLIS = 10_000;
-/** A failing origin is asked at most once in this time per key while stale stands in; Retry-After may raise it to a minute. */
-const BACK_OFF_MILLIS = 1_000;
-const BACK_OFF_MOST_MILLIS = 60_000;
 
 let versions = 0;
 
@@ -232,7 +232,7 @@ export class Fetch implements UpstreamListener {
     const arriving = { live, pace: () => run.pace() };
     const unlist = context.slices.list(response.id, arriving);
     this.#taker = run;
-    const fetched: Fetched = {
+    const fetched = (response: StoredResponse): Fetched => ({
       response,
       entry: undefined,
       upstreamStatus: head.fields.get('cache-status') ?? '',
@@ -241,10 +241,19 @@ export class Fetch implements UpstreamListener {
       },
       joinable: () => run.joinable,
       open: (from) => new BodySource({ ask, response, store: context.store, fetcher: context.slices, arriving, from }),
-    };
-    asker.fetched(fetched);
-    flight?.join(fetched);
+    });
+    asker.fetched(fetched(this.#askers(response, head)));
+    flight?.join(fetched(response));
     run.pace();
+  }
+
+  /** The response for whom it was made: with the fields that are not for others (private="…", no-cache="…"). */
+  #askers(response: StoredResponse, head: UpstreamHead): StoredResponse {
+    const fields = clientFields(head.fields, this.#context.policy.forwardSurrogateFields);
+    fields.delete('age');
+    if (head.status === 206) fields.delete('content-range');
+    if (!fields.has('date')) fields.append('date', formatHttpDate(response.responseMillis));
+    return fields.flat.length > response.fields.length ? { ...response, fields: fields.flat } : response;
   }
 
   #count(ending: RunEnding): void {
@@ -285,7 +294,7 @@ export class Fetch implements UpstreamListener {
     const now = clock.now();
     if (staleOnError(stale.response, requestDirectives(ask.request.fields), now, policy).use !== 'stale-if-error')
       return false;
-    backOff.remember(ask.key, now + backOffMillis(head));
+    backOff.remember(ask.key, now + backOffMillis(1, head?.fields.get('retry-after'), now));
     asker.stale(stale, why);
     flight?.join(stored(this.#context, ask, stale));
     flight?.over();
@@ -309,11 +318,6 @@ const VISIBLE_FROM_BYTES = 4 << 20;
 
 async function finished(writer: StoreWriter, response: StoredResponse): Promise<WriteOutcome> {
   return writer.finish(response);
-}
-
-function backOffMillis(head: UpstreamHead | undefined): number {
-  const after = Number(head?.fields.get('retry-after') ?? '');
-  return Number.isInteger(after) && after > 0 ? Math.min(after * 1000, BACK_OFF_MOST_MILLIS) : BACK_OFF_MILLIS;
 }
 
 /** A stored response in the shape of one that arrives, for those who waited for it. */

@@ -96,6 +96,15 @@ export class Edge {
     return JSON.parse((await ask(this.adminPort, path)).text);
   }
 
+  /** The memory tier of its workers, as they report it once a second. */
+  async memory(): Promise<{ bytes: number; budgetBytes: number }> {
+    const { workers } = (await this.admin('/v1/stat')) as {
+      workers: { store: { memory: { bytes: number; budgetBytes: number } } }[];
+    };
+    const sum = (what: 'bytes' | 'budgetBytes') => workers.reduce((all, { store }) => all + store.memory[what], 0);
+    return { bytes: sum('bytes'), budgetBytes: sum('budgetBytes') };
+  }
+
   /** Process ids of its workers. */
   async workers(): Promise<number[]> {
     const text = await readFile(`/proc/${this.pid}/task/${this.pid}/children`, 'utf8');

@@ -28,16 +28,18 @@ export interface Plain {
   readonly chunked?: boolean;
   /** The head waits for it. */
   readonly hold?: Gate;
-  /** After head and `body`, the rest comes when this opens. */
-  readonly then?: { readonly after: Gate; readonly body: string | Buffer };
+  /** After head and `body`, this comes when the gate opens. */
+  readonly rest?: { readonly after: Gate; readonly body: string | Buffer };
+  /** Without a Date. */
+  readonly bare?: boolean;
   /** Declares this length, whatever `body` is, and cuts the connection after `body`. */
   readonly cutAt?: number;
 }
 
-/** Exact bytes, then the connection stays, is ended, or is reset. */
+/** Exact bytes, then the connection is ended, is reset, or stays but answers nothing more. */
 export interface Raw {
   readonly bytes: string | Buffer;
-  readonly then: 'keep' | 'end' | 'reset';
+  readonly ending: 'keep' | 'end' | 'reset';
   readonly hold?: Gate;
 }
 
@@ -139,10 +141,10 @@ export class Origin {
   }
 }
 
-function sendRaw(socket: Socket, { bytes, then }: Raw): void {
+function sendRaw(socket: Socket, { bytes, ending }: Raw): void {
   socket.write(bytes, () => {
-    if (then === 'end') socket.end();
-    if (then === 'reset') socket.resetAndDestroy();
+    if (ending === 'end') socket.end();
+    if (ending === 'reset') socket.resetAndDestroy();
   });
 }
 
@@ -150,12 +152,12 @@ async function sendPlain(request: IncomingMessage, response: ServerResponse, rep
   const { status = 200, headers = {}, body = '', chunked = false, cutAt } = reply;
   const pairs = Array.isArray(headers) ? headers : Object.entries(headers);
   const bytes = Buffer.from(body);
-  const rest = reply.then === undefined ? undefined : Buffer.from(reply.then.body);
+  const rest = reply.rest === undefined ? undefined : Buffer.from(reply.rest.body);
   const raw = pairs.flatMap(([name, value]: readonly [string, string]) => [name, value]);
   const length = cutAt ?? bytes.length + (rest?.length ?? 0);
   if (!chunked && status !== 204 && status !== 304 && !pairs.some(([name]) => /^content-length$/i.test(name)))
     raw.push('Content-Length', String(length));
-  if (status >= 100 && pairs.every(([name]) => !/^date$/i.test(name))) raw.push('Date', new Date().toUTCString());
+  if (reply.bare !== true && pairs.every(([name]) => !/^date$/i.test(name))) raw.push('Date', new Date().toUTCString());
   response.sendDate = false;
   response.writeHead(status, raw);
   if (request.method === 'HEAD' || status === 204 || status === 304) return void response.end();
@@ -163,6 +165,6 @@ async function sendPlain(request: IncomingMessage, response: ServerResponse, rep
   response.flushHeaders();
   await new Promise<void>((resolve) => response.write(bytes, () => resolve()));
   if (cutAt !== undefined) return void request.socket.destroy();
-  await reply.then!.after.opened;
+  await reply.rest!.after.opened;
   response.end(rest);
 }
