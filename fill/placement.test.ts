@@ -46,6 +46,18 @@ test('a further copy of the popular is weighed against a first copy of the less 
   });
   const placed = [...byAppliance.values()].flat().map(({ path }) => path);
   expect(placed.sort()).toEqual(['/six', '/six', '/six', '/three', '/three', '/two']);
+  const scarce = sitePlacement({
+    assets: [asset('/six', 10), asset('/three', 10), asset('/two', 10)],
+    appliances: edges(3, 10),
+    scoreOf: scores({ '/six': 6, '/three': 3, '/two': 2 }),
+  });
+  expect(
+    [...scarce.byAppliance.values()]
+      .flat()
+      .map(({ path }) => path)
+      .sort(),
+  ).toEqual(['/six', '/six', '/three']);
+  expect(paths(scarce.unplaced)).toEqual(['/two']);
 });
 
 test('what does not fit is named, and something smaller takes the room', () => {

@@ -66,20 +66,14 @@ export function sitePlacement<A extends PlaceableAsset>(input: SitePlacementInpu
   const rooms = input.appliances
     .map(({ id, capacityBytes }) => ({ id, hash: hashOf(id), freeBytes: capacityBytes, held: new Set<number>() }))
     .sort((a, b) => compareText(a.id, b.id));
-  const roomy = rooms.filter((room) => room.freeBytes >= totalBytes);
-  for (const room of roomy) for (let i = 0; i < ranked.length; i++) take(room, i, ranked[i]!.asset.bytes);
-  placeByWorth(
-    ranked,
-    rooms.filter((room) => !roomy.includes(room)),
-  );
+  const narrow = rooms.filter((room) => room.freeBytes < totalBytes);
+  placeByWorth(ranked, narrow);
 
-  const byAppliance = new Map<string, A[]>();
+  const all = ranked.map(({ asset }) => asset);
+  const byAppliance = new Map<string, readonly A[]>();
   for (const room of rooms)
-    byAppliance.set(
-      room.id,
-      [...room.held].sort((a, b) => a - b).map((i) => ranked[i]!.asset),
-    );
-  const unplaced = ranked.filter((_, i) => rooms.every((room) => !room.held.has(i))).map(({ asset }) => asset);
+    byAppliance.set(room.id, narrow.includes(room) ? [...room.held].sort((a, b) => a - b).map((i) => all[i]!) : all);
+  const unplaced = narrow.length < rooms.length ? [] : all.filter((_, i) => rooms.every((room) => !room.held.has(i)));
   return { byAppliance, unplaced };
 }
 
@@ -134,16 +128,12 @@ function placeByWorth<A extends PlaceableAsset>(ranked: readonly Ranked<A>[], ro
     const order = orders.get(placedBy) ?? roomsInOrder(placedBy, rooms);
     orders.set(placedBy, order);
     const room = order.find((candidate) => candidate.freeBytes >= asset.bytes && !candidate.held.has(index));
-    if (room !== undefined) take(room, index, asset.bytes);
+    room?.held.add(index);
+    if (room !== undefined) room.freeBytes -= asset.bytes;
   }
 }
 
 function roomsInOrder(key: string, rooms: readonly Room[]): Room[] {
   const keyHash = hashOf(key);
   return [...rooms].sort((a, b) => bid(keyHash, b.hash) - bid(keyHash, a.hash) || compareText(a.id, b.id));
-}
-
-function take(room: Room, index: number, bytes: number): void {
-  room.held.add(index);
-  room.freeBytes -= bytes;
 }

@@ -118,6 +118,12 @@ test('exactly one appliance of a site is elected for each asset, one that holds 
   );
 });
 
+test('one that elects by itself comes to the plan\u2019s choice', () => {
+  const [a1] = plan();
+  const members = [{ id: 'a2' }, { id: 'a1' }];
+  for (const { path, fetcher } of a1!.assets) expect(electedFetcher(path, members)).toBe(fetcher);
+});
+
 test('the elections spread evenly, and one appliance more takes over only what it wins', () => {
   const three = ['a', 'b', 'c'].map((id) => ({ id }));
   const four = [...three, { id: 'd' }];

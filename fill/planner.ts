@@ -6,10 +6,17 @@
  * Regions get no manifest. They fill by being asked: one elected appliance of each site fetches an asset from the
  * region, and the region, which joins equal requests, fetches it from the origin once.
  */
-import type { ApplianceRole, Catalogue, FillManifest, FillSource, HealthState } from '../control-plane/api.ts';
+import type {
+  ApplianceRole,
+  Catalogue,
+  CatalogueAsset,
+  FillManifest,
+  FillSource,
+  HealthState,
+} from '../control-plane/api.ts';
 import { sitePlacement } from './placement.ts';
 import { decayedScore, type Popularity } from './popularity.ts';
-import { rendezvousOrder } from './rendezvous.ts';
+import { hashOf, rendezvousFirst, rendezvousOrder } from './rendezvous.ts';
 import { DEFAULT_WINDOW, type FillWindow } from './window.ts';
 
 /** Part of an appliance's disk budget that a manifest may take; the rest is for what clients pull through. */
@@ -99,38 +106,39 @@ function siteManifests(site: string, edges: readonly PlannedAppliance[], input: 
     },
     heldBefore: (appliance, path) => before.get(appliance)?.has(path) === true,
   });
-  const fetchers = electedFetchers(edges, placement.byAppliance);
+  const planned = plannedAssets(edges, placement.byAppliance);
   const described = input.sites.find(({ id }) => id === site);
   return edges.map((edge) => ({
     version: input.version,
     appliance: edge.id,
     now: input.now,
-    assets: placement.byAppliance.get(edge.id)!.map(({ path, bytes, sha256, etag }) => {
-      return { path, bytes, sha256, etag, pinned: true, fetcher: fetchers.get(path)! };
-    }),
+    assets: placement.byAppliance.get(edge.id)!.map((asset) => planned.get(asset)!),
     sources: sourcesOf(edge, edges, described?.regions, input),
     ...(described === undefined ? {} : windowOf(described)),
   }));
 }
 
-/** Elected among those of the site that are to hold the asset and are up; among all holders when none is. */
-function electedFetchers(
+/** Each placed asset as a manifest has it; its fetcher is elected among the holders that are up, else among all. */
+function plannedAssets(
   edges: readonly PlannedAppliance[],
-  byAppliance: ReadonlyMap<string, readonly { readonly path: string }[]>,
-): Map<string, string> {
-  const holders = new Map<string, PlannedAppliance[]>();
+  byAppliance: ReadonlyMap<string, readonly CatalogueAsset[]>,
+): Map<CatalogueAsset, PlannedManifest['assets'][number]> {
+  const holders = new Map<CatalogueAsset, PlannedAppliance[]>();
   for (const edge of edges)
-    for (const { path } of byAppliance.get(edge.id)!) {
-      const list = holders.get(path);
-      if (list === undefined) holders.set(path, [edge]);
+    for (const asset of byAppliance.get(edge.id)!) {
+      const list = holders.get(asset);
+      if (list === undefined) holders.set(asset, [edge]);
       else list.push(edge);
     }
-  const fetchers = new Map<string, string>();
-  for (const [path, all] of holders) {
+  const hashes = new Map(edges.map(({ id }) => [id, hashOf(id)]));
+  const planned = new Map<CatalogueAsset, PlannedManifest['assets'][number]>();
+  for (const [asset, all] of holders) {
     const up = all.filter(isUp);
-    fetchers.set(path, electedFetcher(path, up.length > 0 ? up : all)!);
+    const { path, bytes, sha256, etag } = asset;
+    const fetcher = rendezvousFirst(hashOf(path), up.length > 0 ? up : all, hashes)!.id;
+    planned.set(asset, { path, bytes, sha256, etag, pinned: true, fetcher });
   }
-  return fetchers;
+  return planned;
 }
 
 /** Peers of the site, then the regions, then the origin. */

@@ -24,6 +24,22 @@ export function rendezvousOrder<M extends { readonly id: string }>(key: string, 
     .map(({ member }) => member);
 }
 
+/** Who comes first in `rendezvousOrder`, for many keys: `hashes` are the members' `hashOf(id)`. */
+export function rendezvousFirst<M extends { readonly id: string }>(
+  keyHash: number,
+  members: readonly M[],
+  hashes: ReadonlyMap<string, number>,
+): M | undefined {
+  let first: M | undefined;
+  let strongest = -1;
+  for (const member of members) {
+    const strength = bid(keyHash, hashes.get(member.id)!);
+    if (strength > strongest || (strength === strongest && member.id < first!.id))
+      [first, strongest] = [member, strength];
+  }
+  return first;
+}
+
 /** Order of texts by code unit, the same in every locale. */
 export function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
