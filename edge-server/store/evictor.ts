@@ -25,6 +25,8 @@ export interface EvictorOptions {
 const KEPT_PART = 1 / 4;
 /** Uses that keep a body when its extent goes. */
 const WANTED_USES = 2;
+/** Part of the index that goes when the disk is full and nothing else can. */
+const SHRINK_PART = 1 / 20;
 /** Rows looked at in one step of the clock hand. */
 const HAND_ROWS = 64;
 /** Writes between two looks at what the index takes. */
@@ -39,7 +41,7 @@ interface Survivor {
 export class Evictor {
   readonly #volume: Volume;
   readonly #memory: MemoryTier;
-  readonly #indexBudget: number;
+  #indexBudget: number;
   /** Extents that turned out to be all pinned. */
   readonly #passed = new Set<string>();
   #running: Promise<boolean> | undefined;
@@ -60,9 +62,9 @@ export class Evictor {
   start(): void {
     this.#measureIndex();
     this.#volume.grown = () => this.#grown();
-    this.#volume.makeRoom = () => {
+    this.#volume.makeRoom = async () => {
       this.#volume.extents.letGoAll();
-      return this.#evictOne();
+      return (await this.#evictOne()) || (await this.#shrinkIndex());
     };
   }
 
@@ -250,6 +252,18 @@ export class Evictor {
 
   #inMemory(row: ResponseRow): Entry | undefined {
     return this.#memory.peek(row.response.key)?.known(row.response.variant);
+  }
+
+  /** The disk is fuller than the budget knows, and no extent is left to go: some rows make room for others. */
+  async #shrinkIndex(): Promise<boolean> {
+    const before = this.#volume.counts.evictedBytes;
+    this.#measureIndex();
+    this.#indexBudget = Math.min(this.#indexBudget, this.#indexUsed * (1 - SHRINK_PART));
+    this.#indexRunning ??= this.#passHand().finally(() => {
+      this.#indexRunning = undefined;
+    });
+    await this.#indexRunning;
+    return this.#volume.counts.evictedBytes > before;
   }
 
   /** Moves the hand over the rows until the index is within its budget, or it has been all the way around twice. */

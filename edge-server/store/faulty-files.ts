@@ -8,7 +8,7 @@ export class FaultyFiles implements Files {
   readonly counts = { open: 0, write: 0, read: 0, unlink: 0, truncate: 0 };
   readonly list = systemFiles.list;
   readonly size = systemFiles.size;
-  readonly free = systemFiles.free;
+  readonly space = systemFiles.space;
   readonly makeDirectory = systemFiles.makeDirectory;
   readonly removeDirectory = systemFiles.removeDirectory;
   readonly readText = systemFiles.readText;

@@ -12,8 +12,8 @@ export interface Files {
   list(directory: string): Promise<string[]>;
   /** Bytes that a file takes on its disk, as `du` counts them, and its length. */
   size(path: string): Promise<{ lengthBytes: number; diskBytes: number }>;
-  /** Bytes that may still be written to the file system. */
-  free(path: string): Promise<number>;
+  /** Bytes that may still be written to the file system, and its size. */
+  space(path: string): Promise<{ freeBytes: number; totalBytes: number }>;
   unlink(path: string): Promise<void>;
   makeDirectory(path: string): Promise<void>;
   removeDirectory(path: string): Promise<void>;
@@ -50,9 +50,9 @@ export const systemFiles: Files = {
     const found = await stat(path);
     return { lengthBytes: found.size, diskBytes: found.blocks * 512 };
   },
-  async free(path) {
+  async space(path) {
     const found = await statfs(path);
-    return found.bavail * found.bsize;
+    return { freeBytes: found.bavail * found.bsize, totalBytes: found.blocks * found.bsize };
   },
   unlink,
   async makeDirectory(path) {

@@ -69,7 +69,6 @@ export async function openStore(options: StoreOptions): Promise<SharedStore> {
   const pool = new BufferPool(64);
   const numbers = new Numbers(clock.now());
   const counts = { corruptSlices: 0, evictedBytes: 0, refusedWrites: 0, readErrors: 0 };
-  const budgetBytes = options.diskBytes / Math.max(1, options.volumes.length);
   const aside = new Map<string, string>();
   const opened: Volume[] = [];
   for (const path of options.volumes) {
@@ -80,6 +79,7 @@ export async function openStore(options: StoreOptions): Promise<SharedStore> {
       continue;
     }
     checkDirectory(path);
+    const budgetBytes = await budgetOf(files, path, options.diskBytes / options.volumes.length);
     const volume = new Volume({
       ...{ path, worker: options.workerIndex, workers: options.workerCount, files, numbers, pool, uses, counts, clock },
       ...{ log: options.log, budgetBytes, index: await openIndex(path, options.log) },
@@ -154,6 +154,16 @@ class Changes {
         this.#keys = new Set();
         this.#tell!(keys);
       });
+  }
+}
+
+/** What was asked for, but no more than nine tenths of the file system: a budget beyond the disk would never be met. */
+async function budgetOf(files: Files, path: string, askedBytes: number): Promise<number> {
+  try {
+    return Math.min(askedBytes, (await files.space(path)).totalBytes * 0.9);
+  } catch {
+    // A file system that does not say how large it is.
+    return askedBytes;
   }
 }
 

@@ -59,7 +59,10 @@ export class VolumeIndex {
   /** Opens or makes the index under a volume's directory. Throws what LMDB throws when the file is not one of its own. */
   constructor(directory: string, readOnly = false) {
     const path = join(directory, 'index');
-    this.#root = open<Buffer, Buffer>({ path, maxDbs: 8, maxReaders: 512, noMemInit: true, readOnly });
+    // Without `eventTurnBatching`: with it lmdb begins each batch with a write of its own whose failed commit nobody can
+    // catch, so that a full disk would end the process.
+    const batching = { eventTurnBatching: false } as object;
+    this.#root = open<Buffer, Buffer>({ path, maxDbs: 8, maxReaders: 512, noMemInit: true, readOnly, ...batching });
     const options = { encoding: 'binary', keyEncoding: 'binary', cache: false } as const;
     this.#rows = this.#root.openDB('rows', { ...options, useVersions: true });
     this.#segments = this.#root.openDB('segments', { ...options, useVersions: true });
@@ -84,7 +87,7 @@ export class VolumeIndex {
     return getLastVersion();
   }
 
-  /** Puts of one turn of the event loop are one transaction. Resolves once they are visible to every process. */
+  /** Resolves once it is visible to every process. Puts are committed in their order, many in one transaction. */
   async putRow(key: Buffer, row: Buffer, version: number): Promise<void> {
     await committed(this.#rows.put(key, row, version));
   }

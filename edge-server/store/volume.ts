@@ -12,6 +12,7 @@ import type { BufferPool } from './buffer-pool.ts';
 import { DiskSlices, type SlicesVolume, type Written } from './disk-slices.ts';
 import { Extents } from './extents.ts';
 import { errorCode, type Files } from './files.ts';
+import { FreeSpace } from './free-space.ts';
 import type { Numbers } from './numbers.ts';
 import { decodeRow, type Place, type Row } from './row.ts';
 import { SharedExtent } from './shared-extent.ts';
@@ -73,6 +74,7 @@ export class Volume implements SlicesVolume {
   grown: () => Promise<void> | undefined = () => undefined;
   #why: string | undefined;
   #closed = false;
+  readonly #space: FreeSpace;
   readonly #bodies = new LRUCache<string, DiskSlices>({ max: 16_384 });
 
   constructor(options: VolumeOptions) {
@@ -85,6 +87,7 @@ export class Volume implements SlicesVolume {
     this.numbers = numbers;
     this.pool = options.pool;
     this.counts = options.counts;
+    this.#space = new FreeSpace(files, path);
     this.extents = new Extents({ directory: join(path, 'extents'), files, clock, descriptors, lingerMillis });
     this.shared = new SharedExtent({ extents: this.extents, numbers, worker, extentBytes });
   }
@@ -188,12 +191,14 @@ export class Volume implements SlicesVolume {
     for (let attempt = 1; this.good; attempt++) {
       try {
         await this.grown();
+        if (await this.#space.full()) throw Object.assign(new Error('the reserve is touched'), { code: 'ENOSPC' });
         const value = await write();
         return { kind: 'done', value };
       } catch (error) {
         const trouble = await this.#judgeWrite(error);
         if (trouble !== 'no-space') break;
         if (attempt > 1 || !(await this.makeRoom())) return this.#refused('no-space');
+        await this.#space.look();
       }
     }
     return this.#refused('volume-failed');
@@ -227,7 +232,10 @@ export class Volume implements SlicesVolume {
   /** A disk that fills up in the middle of a page is an input/output error to LMDB: the file system knows better. */
   async #judgeWrite(error: unknown): Promise<ReturnType<typeof troubleOf>> {
     if (troubleOf(error) === 'broken') {
-      const free = await this.files.free(this.path).catch(() => Number.POSITIVE_INFINITY);
+      const free = await this.files.space(this.path).then(
+        ({ freeBytes }) => freeBytes,
+        () => Number.POSITIVE_INFINITY,
+      );
       if (free < FULL_BYTES) return 'no-space';
     }
     return this.#judge(error);
