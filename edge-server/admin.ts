@@ -3,6 +3,8 @@
  * clients never come here. Not a hot path, so `node:http` as it is.
  */
 import { createServer, type Server, type ServerResponse } from 'node:http';
+import { FILL_METRICS, tallyProgress } from '../fill/counters.ts';
+import { mergedProgress } from '../fill/progress.ts';
 import { listenFault } from '../runtime/errors.ts';
 import { Registry, Tally } from '../runtime/metrics.ts';
 import type { ListenAddress } from '../runtime/options.ts';
@@ -23,10 +25,12 @@ export class Admin {
   readonly #server: Server;
   readonly #registry = new Registry();
   readonly #tally = new Tally(EDGE_COUNTERS);
+  readonly #fill = new Tally(FILL_METRICS);
 
   constructor(sources: AdminSources) {
     this.#sources = sources;
     this.#tally.register(this.#registry, 'nearcast_edge');
+    this.#fill.register(this.#registry, 'nearcast_fill');
     this.#server = createServer(
       { requestTimeout: 10_000, headersTimeout: 5_000, keepAliveTimeout: 5_000 },
       (request, response) => {
@@ -75,7 +79,9 @@ export class Admin {
   }
 
   async #metrics(response: ServerResponse): Promise<void> {
-    gather(this.#tally, this.#sources.reports());
+    const reports = this.#sources.reports();
+    gather(this.#tally, reports);
+    tallyProgress(this.#fill, mergedProgress(reports.map(({ fill }) => fill)));
     text(response, 200, await this.#registry.metrics(), { 'content-type': this.#registry.contentType });
   }
 }

@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { Heartbeat } from '../control-plane/api.ts';
+import { fillSettings } from '../fill/options.ts';
 import { mergedProgress } from '../fill/progress.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { Closing, endWithParent, onSignals } from '../runtime/closing.ts';
@@ -79,8 +80,9 @@ export async function run(argv: readonly string[]): Promise<void> {
   }
 }
 
-/** Options that only make sense together. */
+/** Options that only make sense together, and those whose form only their part knows. */
 function checkTogether(options: EdgeOptions): void {
+  fillSettings(options, 1);
   if (options.listenTls !== undefined && (options.tlsCert === undefined || options.tlsKey === undefined))
     throw new Fault('option-missing', '--listen-tls needs a certificate', {
       source: 'operator',

@@ -1,4 +1,5 @@
 /** Every option of an edge server, once: the parser, `--help` and the README's table come from here. */
+import { FILL_OPTIONS } from '../fill/options.ts';
 import type { OptionsOf, OptionTable } from '../runtime/options.ts';
 
 const KiB = 1024;
@@ -177,6 +178,7 @@ export const EDGE_OPTIONS = {
     min: 0,
     help: 'At SIGTERM: how long requests under way may go on.',
   },
+  ...FILL_OPTIONS,
 } as const satisfies OptionTable;
 
 export type EdgeOptions = OptionsOf<typeof EDGE_OPTIONS>;

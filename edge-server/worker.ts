@@ -6,6 +6,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { FillAgent } from '../fill/agent.ts';
+import { fillSettings } from '../fill/options.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { Closing, endWithParent } from '../runtime/closing.ts';
 import { EXIT, Fault, listenFault } from '../runtime/errors.ts';
@@ -162,6 +163,7 @@ async function main(): Promise<void> {
     clock: systemClock,
     log,
     ownAppliance: options.appliance,
+    ...fillSettings(options, count),
     busy: () => delay.percentile(99) / 1e6 > 50,
   });
   closing.add('fill agent', agent, () => agent.close());
