@@ -56,6 +56,8 @@ export interface FleetListener {
   known(id: string): void;
   /** Something hints at its death: look at once. */
   doubtful(id: string): void;
+  /** Its answers to clients were errors: look at a real object at once. */
+  misbehaving(id: string): void;
 }
 
 export type HeartbeatRefusal = 'no-such-site' | 'bad-id' | 'bad-url';
@@ -266,6 +268,8 @@ export class Fleet {
       `appliance=${member.record.id} went=${to} because=${because} window=${window} good=${good}/${window.length} since=${since} (${why})`,
     );
     if (because === 'heartbeats-missed') for (const listener of this.#listeners) listener.doubtful(member.record.id);
+    if (to === 'suspect' && (because === 'errors-in-a-row' || because === 'error-share'))
+      for (const listener of this.#listeners) listener.misbehaving(member.record.id);
     return true;
   }
 

@@ -36,12 +36,25 @@ export function fallReason(health: Health, now: number): { because: Because; why
   }
   if (deepLast?.ok === false && deepBad >= FALL)
     return { because: deepLast.why, why: `deep probe: ${deepLast.detail}, ${deepBad} in a row (limit ${FALL})` };
-  if (health.errorsInARow >= PASSIVE_CONSECUTIVE)
+  // What its answers say needs a probe that says the same: a relayed error of the origin, or a peer's question for what
+  // is not here, looks the same in a count, and a shared cause must not take out the fleet.
+  const passive = deepLast?.ok === false ? passiveReason(health, now) : undefined;
+  if (passive !== undefined && deepLast?.ok === false)
+    return { because: passive.because, why: `${passive.why}, and deep probe: ${deepLast.detail}` };
+  return undefined;
+}
+
+/** What its own answers to clients say. */
+function passiveReason(health: Health, now: number): { because: Because; why: string } | undefined {
+  const recent = health.answers.filter(({ at }) => now - at < PASSIVE_MILLIS);
+  // Within one heartbeat the order is not known: only those that brought nothing but errors make a row.
+  const row = recent.slice(recent.findLastIndex(({ total, errors }) => errors < total) + 1);
+  const inARow = row.reduce((sum, one) => sum + one.errors, 0);
+  if (inARow >= PASSIVE_CONSECUTIVE)
     return {
       because: 'errors-in-a-row',
-      why: `${health.errorsInARow} of its answers in a row were 5xx (limit ${PASSIVE_CONSECUTIVE})`,
+      why: `${inARow} of its answers in a row were 5xx (limit ${PASSIVE_CONSECUTIVE})`,
     };
-  const recent = health.answers.filter(({ at }) => now - at < PASSIVE_MILLIS);
   const total = recent.reduce((sum, one) => sum + one.total, 0);
   const errors = recent.reduce((sum, one) => sum + one.errors, 0);
   if (total >= PASSIVE_TOTAL && errors >= total * PASSIVE_SHARE)
@@ -60,7 +73,7 @@ export function doubtReason(health: Health, now: number): { because: Because; wh
     return { because: health.deepLast.why, why: `deep probe: ${health.deepLast.detail}, once (limit ${FALL})` };
   if (heartbeatsMissed(health, now))
     return { because: 'heartbeats-missed', why: `${heartbeatText(health, now)}, three missed; probes are good` };
-  return undefined;
+  return passiveReason(health, now);
 }
 
 /** Three in a row did not come. */

@@ -89,7 +89,6 @@ export interface Health {
   readonly deepBad: number;
   readonly deepLast: ProbeResult | undefined;
   readonly answers: readonly { readonly at: number; readonly total: number; readonly errors: number }[];
-  readonly errorsInARow: number;
   /** How often it fell lately; the hold-down is a multiple of it. */
   readonly outages: number;
   readonly outageEndedAt: number | undefined;
@@ -126,7 +125,6 @@ export function newHealth(now: number, order: Order = 'none'): Health {
     deepBad: 0,
     deepLast: undefined,
     answers: [],
-    errorsInARow: 0,
     outages: 0,
     outageEndedAt: undefined,
     holdUntil: 0,

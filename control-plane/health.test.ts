@@ -145,16 +145,30 @@ describe('an appliance', () => {
     expect(one.good('deep').state).toBe('recovering');
   });
 
-  it('is taken out at five 5xx in a row', () => {
+  it('whose last five answers were 5xx is suspect, and out once a deep probe says the same', () => {
     const one = new Subject().well();
     one.answers = { total: 4, errors: 4 };
     expect(one.beat().state).toBe('healthy');
     one.answers = { total: 1, errors: 1 };
-    expect(one.beat().state).toBe('unhealthy');
-    expect(one.transitions.at(-1)!.because).toBe('errors-in-a-row');
+    expect(one.beat().state).toBe('suspect');
+    expect(one.bad('status', 'deep').state).toBe('unhealthy');
+    expect(one.transitions.at(-1)).toMatchObject({
+      because: 'errors-in-a-row',
+      why: expect.stringContaining('detail of status'),
+    });
   });
 
-  it('is taken out at 10 % of at least 100 answers in 10 s, and not at fewer', () => {
+  it('whose answers were 5xx while its deep probes are good stays in service, and is healthy when they end', () => {
+    const one = new Subject().well();
+    one.answers = { total: 50, errors: 50 };
+    one.beat().good('deep').wait(5000);
+    expect(one.state).toBe('suspect');
+    one.answers = { total: 0, errors: 0 };
+    one.wait(5000).good('deep').good().wait(6000);
+    expect(one.state).toBe('healthy');
+  });
+
+  it('is suspect at 10 % of at least 100 answers in 10 s, and not at fewer', () => {
     const few = new Subject().well();
     few.answers = { total: 99, errors: 30 };
     expect(few.beat().state).toBe('healthy');
@@ -167,8 +181,8 @@ describe('an appliance', () => {
     expect(late.beat().state).toBe('healthy');
     const one = new Subject().well();
     one.answers = { total: 100, errors: 10 };
-    expect(one.beat().state).toBe('unhealthy');
-    expect(one.transitions.at(-1)!.because).toBe('error-share');
+    expect(one.beat().state).toBe('suspect');
+    expect(one.bad('status', 'deep').transitions.at(-1)!.because).toBe('error-share');
   });
 });
 

@@ -97,11 +97,8 @@ function heartbeatNoted(health: Health, signal: Extract<Signal, { kind: 'heartbe
   const { total, errors } = signal.answers;
   const answers = health.answers.filter(({ at }) => now - at < PASSIVE_MILLIS);
   if (total > 0) answers.push({ at: now, total, errors });
-  // Within one heartbeat the order is not known: only one that brought nothing but errors continues the row.
-  const errorsInARow = total === 0 ? health.errorsInARow : errors === total ? health.errorsInARow + errors : 0;
   const same = { ...health, heartbeatAt: now, connectionLost: false, ownDraining: signal.draining };
-  if (health.boot === signal.boot || health.boot === undefined)
-    return { ...same, boot: signal.boot, answers, errorsInARow };
+  if (health.boot === signal.boot || health.boot === undefined) return { ...same, boot: signal.boot, answers };
   // A new boot: what was seen of the process before says nothing about this one. After a first outage it need not
   // sit out the hold-down, which is there against flapping; from the second outage on a restart is a part of the flapping.
   return {
@@ -114,7 +111,6 @@ function heartbeatNoted(health: Health, signal: Extract<Signal, { kind: 'heartbe
     deepBad: 0,
     deepLast: undefined,
     answers: [],
-    errorsInARow: 0,
     holdUntil: health.outages <= 1 ? now : health.holdUntil,
   };
 }
@@ -186,6 +182,5 @@ function fallen(health: Health, reason: { because: Because; why: string }, now: 
     holdUntil: now + holdMillis,
     lightGood: 0,
     answers: [],
-    errorsInARow: 0,
   };
 }

@@ -32,7 +32,10 @@ export class History {
 
   /** Told at once to listeners, kept behind them. */
   record(kind: EventKind, text: string): void {
-    const line = text.replace(/[\0-\x1f\x7f]+/g, ' ').slice(0, TEXT_LENGTH);
+    const line = text
+      .replace(/[\0-\x1f\x7f]+/g, ' ')
+      .trim()
+      .slice(0, TEXT_LENGTH);
     const event = { number: ++this.#number, at: new Date(this.#clock.now()).toISOString(), kind, text: line };
     this.#recent.push(event);
     if (this.#recent.length > REMEMBERED) this.#recent.shift();

@@ -106,6 +106,14 @@ describe('the monitor', () => {
     expect(times('light').length).toBeLessThanOrEqual(4);
   });
 
+  it('fetches a real object at once from one whose answers are errors', async () => {
+    listener.known('a1');
+    await pass(2000);
+    listener.misbehaving('a1');
+    await pass(100);
+    expect(times('deep')).toEqual([1000, 2100]);
+  });
+
   it('never has two probes of a kind on the way to one appliance', async () => {
     let end: (result: ProbeResult) => void = () => {};
     light = () => new Promise((resolve) => (end = resolve));

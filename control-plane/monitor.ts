@@ -35,6 +35,7 @@ interface Watch {
   light: Timer | undefined;
   deep: Timer | undefined;
   lightRunning: boolean;
+  deepRunning: boolean;
   /** A hint came while a probe was running. */
   lightAgain: boolean;
   lightAt: number;
@@ -65,7 +66,14 @@ export class Monitor implements FleetListener {
     if (this.#closed) return;
     const watch = this.#watches.get(id);
     if (watch !== undefined) return this.#lookNow(id, watch);
-    const fresh = { light: undefined, deep: undefined, lightRunning: false, lightAgain: false, lightAt: -HINT_MILLIS };
+    const fresh = {
+      light: undefined,
+      deep: undefined,
+      lightRunning: false,
+      deepRunning: false,
+      lightAgain: false,
+      lightAt: -HINT_MILLIS,
+    };
     this.#watches.set(id, fresh);
     this.#lookNow(id, fresh);
     this.#scheduleDeep(id, fresh, SECOND_LOOK_MILLIS);
@@ -77,6 +85,11 @@ export class Monitor implements FleetListener {
     const wait = watch.lightAt + HINT_MILLIS - this.#parts.clock.monotonic();
     if (wait <= 0) this.#lookNow(id, watch);
     else this.#scheduleLight(id, watch, wait);
+  }
+
+  misbehaving(id: string): void {
+    const watch = this.#watches.get(id);
+    if (watch !== undefined && !this.#closed) this.#scheduleDeep(id, watch, 0);
   }
 
   #lookNow(id: string, watch: Watch): void {
@@ -118,9 +131,11 @@ export class Monitor implements FleetListener {
     const { fleet, tally, prober } = this.#parts;
     const target = fleet.probeTarget(id);
     const sample = this.#parts.sample();
-    if (target === undefined) return;
+    if (target === undefined || watch.deepRunning) return;
     if (sample === undefined) return this.#scheduleDeep(id, watch, this.#jittered(LIGHT_MILLIS));
+    watch.deepRunning = true;
     const result = await prober.deep(target.url, sample);
+    watch.deepRunning = false;
     if (this.#closed) return;
     tally.add('probes_total', 1, result.ok === true ? 'ok' : result.ok === false ? result.why : 'inconclusive');
     if (result.ok !== 'inconclusive') fleet.probed(id, { kind: 'probe', probe: 'deep', result });

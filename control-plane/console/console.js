@@ -154,7 +154,7 @@ function siteCard(site, members) {
       element(
         'td',
         { class: 'number' },
-        `${Math.round(one.used * 100)} %`,
+        one.state === 'unhealthy' || one.state === 'unknown' ? '–' : `${Math.round(one.used * 100)} %`,
         ...(one.weight < 1 ? [element('span', { class: 'note' }, `takes ${one.weight * 100} %`)] : []),
       ),
       element('td', { class: 'number' }, filled(one.fill)),
