@@ -49,6 +49,12 @@ export const EDGE_OPTIONS = {
     help: 'Budget of the memory tier for the whole server, bodies and metadata counted.',
   },
   disk: { kind: 'bytes', default: 10 * GiB, min: 16 * MiB, help: 'Budget of the disk tier over all volumes.' },
+  scrubRate: {
+    kind: 'bytes',
+    default: 16 * MiB,
+    min: 0,
+    help: 'Bytes a second at which the disk tier is read and its checksums compared, all workers together; 0 for never.',
+  },
   workers: { kind: 'integer', default: 0, min: 0, max: 256, help: 'Worker processes; 0 for one per core.' },
   appliance: {
     kind: 'string',

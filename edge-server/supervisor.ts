@@ -38,6 +38,8 @@ export class Supervisor {
   readonly #ticketKeys = randomBytes(48).toString('base64');
   #socketFolder = '';
   #ports: { readonly port: number; readonly tlsPort: number | undefined } = { port: 0, tlsPort: undefined };
+  /** A read-only disk can't remember that it was set aside; we do, for restarted workers. */
+  readonly #aside = new Map<string, string>();
   #nextAsk = 1;
   #closing = false;
   constructor(options: EdgeOptions, log: Logger) {
@@ -117,6 +119,7 @@ export class Supervisor {
       count: this.count,
       socketFolder: this.#socketFolder,
       ...this.#ports,
+      aside: Object.fromEntries(this.#aside),
       ticketKeys: this.#ticketKeys,
     };
     const child = fork(new URL('./worker.ts', import.meta.url), [], {
@@ -219,14 +222,21 @@ export class Supervisor {
           },
         );
         return;
-      case 'changed':
       case 'volume-failed':
-        for (const worker of this.#workers) if (worker.index !== index) this.#send(worker, message);
+        this.#aside.set(message.path, message.why);
+        this.#sendOthers(index, message);
+        return;
+      case 'changed':
+        this.#sendOthers(index, message);
         return;
       case 'ready':
       case 'fault':
         return;
     }
+  }
+
+  #sendOthers(index: number, message: ToWorker): void {
+    for (const worker of this.#workers) if (worker.index !== index) this.#send(worker, message);
   }
 
   /** A worker that is down meanwhile reads the purge log when it starts. */

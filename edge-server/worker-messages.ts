@@ -13,6 +13,8 @@ export interface WorkerStart {
   /** Port that the supervisor found for `listen`, also where that says 0. */
   readonly port: number;
   readonly tlsPort: number | undefined;
+  /** Volumes that were set aside since the supervisor began: path → why. */
+  readonly aside: Readonly<Record<string, string>>;
   /** 48 bytes, base64: TLS session ticket keys that all workers share. */
   readonly ticketKeys: string;
 }

@@ -7,10 +7,10 @@ import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { FillAgent } from '../fill/agent.ts';
 import { fillSettings } from '../fill/options.ts';
-import { systemClock } from '../runtime/clock.ts';
+import { systemClock, type Timer } from '../runtime/clock.ts';
 import { Closing, endWithParent } from '../runtime/closing.ts';
 import { EXIT, Fault, listenFault } from '../runtime/errors.ts';
-import { createLog } from '../runtime/log.ts';
+import { createLog, type Logger } from '../runtime/log.ts';
 import { addressText } from '../runtime/options.ts';
 import { Flights } from './cache/collapse.ts';
 import { cachePolicy, keyRule } from './cache/policy.ts';
@@ -31,12 +31,15 @@ import { relayed } from './serve/relay.ts';
 import { Slices } from './serve/slices.ts';
 import type { Purge } from './store/contract.ts';
 import { openStore } from './store/open-store.ts';
+import type { SharedStore } from './store/shared-store.ts';
 import { Upstreams } from './upstream/upstreams.ts';
 import type { FromWorker, ToWorker, WorkerReport, WorkerStart } from './worker-messages.ts';
 
 const REPORT_MILLIS = 1000;
 const PURGE_DEADLINE_MILLIS = 5000;
 const LEADERS = 3;
+/** A pass begins this often, unless the one before still runs: at 16 MiB/s a terabyte takes 17 hours. */
+const SCRUB_MILLIS = 3_600_000;
 
 const start = JSON.parse(process.env.NEARCAST_WORKER_START ?? 'null') as WorkerStart;
 delete process.env.NEARCAST_WORKER_START;
@@ -64,6 +67,7 @@ async function main(): Promise<void> {
     workerCount: count,
     log,
     onChange: (keys) => tell({ kind: 'changed', keys }),
+    asideVolumes: new Map(Object.entries(start.aside)),
     onVolumeState: (path, _state, why) => tell({ kind: 'volume-failed', path, why }),
   });
   closing.add('store', store, () => store.close());
@@ -168,6 +172,11 @@ async function main(): Promise<void> {
   });
   closing.add('fill agent', agent, () => agent.close());
 
+  if (options.scrubRate > 0) {
+    const scrub = scrubbing(store, Math.ceil(options.scrubRate / count), log);
+    closing.add('scrub', scrub, () => scrub.cancel());
+  }
+
   const delay = monitorEventLoopDelay({ resolution: 20 });
   delay.enable();
   const reports = setInterval(() => {
@@ -253,6 +262,22 @@ async function main(): Promise<void> {
     }
   });
   tell({ kind: 'ready' });
+}
+
+/** Reads everything again and again, slowly, so that a rotten disk is found before its bytes are asked for. */
+function scrubbing(store: SharedStore, bytesPerSecond: number, log: Logger): Timer {
+  let running = false;
+  return systemClock.every(SCRUB_MILLIS, () => {
+    if (running) return;
+    running = true;
+    store
+      .scrub(bytesPerSecond)
+      .then((outcome) => log.info(outcome, 'scrubbed'))
+      .catch((error: unknown) => log.error({ error: String(error) }, 'scrub failed'))
+      .finally(() => {
+        running = false;
+      });
+  });
 }
 
 /** Purges of this worker that wait until the others have them in force. */
