@@ -35,6 +35,11 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     example: 'nearcast fill run --now',
     run: async (argv) => (await import('../fill/command.ts')).run(argv),
   },
+  cache: {
+    summary: 'what an edge holds: ls, show URL, verify, purge URL, stat',
+    example: 'nearcast cache ls --cache-dir ./cache',
+    run: async (argv) => (await import('../edge-server/cache-command.ts')).run(argv),
+  },
   'config check': {
     summary: 'says whether a configuration or topology file is good, else file, line, key and the nearest name',
     example: 'nearcast config check edge.yaml',
