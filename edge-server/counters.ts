@@ -36,6 +36,11 @@ export const EDGE_COUNTERS = {
     help: 'Responses by status class.',
     advice: 'A rise of 5xx takes the appliance out of steering; look at upstream_faults_total.',
   },
+  own_errors_total: {
+    kind: 'counter',
+    help: 'Responses with 5xx that this server made itself, because no upstream gave a usable answer or by a fault of its own.',
+    advice: 'Any rise: the control plane counts these against the appliance.',
+  },
   upstream_requests_total: {
     kind: 'counter',
     help: 'Requests sent to upstreams.',

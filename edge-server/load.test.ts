@@ -8,7 +8,8 @@ function report(requests: number, more: Partial<WorkerReport> = {}): WorkerRepor
     counters: {
       requests_total: { hit: requests, miss: 0 },
       response_bytes_total: { hit: requests * 100 },
-      responses_total: { '2xx': requests - 1, '5xx': 1 },
+      responses_total: { '2xx': requests - 5, '5xx': 5 },
+      own_errors_total: requests / 500,
     },
     connections: 10,
     eventLoopDelayMillis: 5,
@@ -26,7 +27,8 @@ describe('the load in a heartbeat', () => {
     const { load: measured, answers } = load.measure([report(1500)]);
     expect(measured.requestsPerSecond).toBe(250);
     expect(measured.bytesPerSecond).toBe(25_000);
-    expect(answers).toEqual({ total: 500, errors: 0 });
+    // What an origin said is not the appliance's own error.
+    expect(answers).toEqual({ total: 500, errors: 1 });
   });
 
   it('a restarted worker, which counts from zero, is not a negative rate', () => {

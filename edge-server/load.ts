@@ -33,7 +33,7 @@ export class Load {
     for (const { counters } of reports) {
       totals.requests += total(counters.requests_total);
       totals.bytes += total(counters.response_bytes_total);
-      totals.errors += label(counters.responses_total, '5xx');
+      totals.errors += total(counters.own_errors_total);
     }
     // A restarted worker counts from zero: what is negative is no answer of this interval.
     const since = (key: keyof typeof totals) => Math.max(0, totals[key] - this.#totals[key]);
@@ -75,8 +75,4 @@ function total(counter: WorkerReport['counters'][string] | undefined): number {
   if (counter === undefined) return 0;
   if (typeof counter === 'number') return counter;
   return Object.values(counter).reduce((sum, value) => sum + value, 0);
-}
-
-function label(counter: WorkerReport['counters'][string] | undefined, name: string): number {
-  return typeof counter === 'object' ? (counter[name] ?? 0) : 0;
 }

@@ -7,10 +7,10 @@ import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { FillAgent } from '../fill/agent.ts';
 import { fillSettings } from '../fill/options.ts';
-import { systemClock, type Timer } from '../runtime/clock.ts';
+import { systemClock } from '../runtime/clock.ts';
 import { Closing, endWithParent } from '../runtime/closing.ts';
 import { EXIT, Fault, listenFault } from '../runtime/errors.ts';
-import { createLog, type Logger } from '../runtime/log.ts';
+import { createLog } from '../runtime/log.ts';
 import { addressText } from '../runtime/options.ts';
 import { Flights } from './cache/collapse.ts';
 import { cachePolicy, keyRule } from './cache/policy.ts';
@@ -20,7 +20,9 @@ import { createListener } from './http/listener.ts';
 import { Certificates } from './http/tls.ts';
 import type { EdgeOptions } from './options.ts';
 import { ownerOf } from './owner.ts';
+import { PurgeAnswers } from './purge-answers.ts';
 import { purgesOf } from './purge-scopes.ts';
+import { scrubbing } from './scrubbing.ts';
 import { AccessLog } from './serve/access-log.ts';
 import type { Fetched, ServeContext } from './serve/context.ts';
 import { Counts } from './serve/counts.ts';
@@ -31,15 +33,11 @@ import { relayed } from './serve/relay.ts';
 import { Slices } from './serve/slices.ts';
 import type { Purge } from './store/contract.ts';
 import { openStore } from './store/open-store.ts';
-import type { SharedStore } from './store/shared-store.ts';
 import { Upstreams } from './upstream/upstreams.ts';
 import type { FromWorker, ToWorker, WorkerReport, WorkerStart } from './worker-messages.ts';
 
 const REPORT_MILLIS = 1000;
-const PURGE_DEADLINE_MILLIS = 5000;
 const LEADERS = 3;
-/** A pass begins this often, unless the one before still runs: at 16 MiB/s a terabyte takes 17 hours. */
-const SCRUB_MILLIS = 3_600_000;
 
 const start = JSON.parse(process.env.NEARCAST_WORKER_START ?? 'null') as WorkerStart;
 delete process.env.NEARCAST_WORKER_START;
@@ -94,7 +92,7 @@ async function main(): Promise<void> {
   });
   if (accessLog !== undefined) closing.add('access log', accessLog, () => accessLog.close());
 
-  const purged = new PurgeAnswers();
+  const purged = new PurgeAnswers(tell);
   const slices = new Slices();
   let draining = false;
   const context: ServeContext = {
@@ -262,56 +260,6 @@ async function main(): Promise<void> {
     }
   });
   tell({ kind: 'ready' });
-}
-
-/** Reads everything again and again, slowly, so that a rotten disk is found before its bytes are asked for. */
-function scrubbing(store: SharedStore, bytesPerSecond: number, log: Logger): Timer {
-  let running = false;
-  return systemClock.every(SCRUB_MILLIS, () => {
-    if (running) return;
-    running = true;
-    store
-      .scrub(bytesPerSecond)
-      .then((outcome) => log.info(outcome, 'scrubbed'))
-      .catch((error: unknown) => log.error({ error: String(error) }, 'scrub failed'))
-      .finally(() => {
-        running = false;
-      });
-  });
-}
-
-/** Purges of this worker that wait until the others have them in force. */
-class PurgeAnswers {
-  readonly #waiting = new Map<number, { resolve: () => void; reject: (error: Error) => void; timer: NodeJS.Timeout }>();
-  #next = 1;
-
-  inEveryWorker(purges: readonly Purge[]): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const ask = this.#next++;
-      const timer = setTimeout(() => {
-        this.#waiting.delete(ask);
-        reject(
-          new Fault('purge-unconfirmed', 'the other workers did not confirm the purge in time', {
-            source: 'internal',
-            retry: true,
-          }),
-        );
-      }, PURGE_DEADLINE_MILLIS);
-      this.#waiting.set(ask, { resolve, reject, timer });
-      tell({ kind: 'purged-here', ask, purges });
-    });
-  }
-
-  heard(ask: number, ok: boolean): void {
-    const waiting = this.#waiting.get(ask);
-    this.#waiting.delete(ask);
-    clearTimeout(waiting?.timer);
-    if (ok) waiting?.resolve();
-    else
-      waiting?.reject(
-        new Fault('purge-unconfirmed', 'a worker could not apply the purge', { source: 'internal', retry: true }),
-      );
-  }
 }
 
 function upstreamLimits(options: EdgeOptions) {

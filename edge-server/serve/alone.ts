@@ -97,6 +97,7 @@ class Alone implements UpstreamListener {
     if (this.#held !== undefined) return void this.#held.then(() => this.#pass?.fail(fault));
     if (this.#sink.closed) return;
     const { status, text, fields } = failureAnswer(nameOf(this.#context), fault, detail);
+    this.#context.counts.ownErrors += 1;
     this.#own(status, text, fault, fields);
   }
 

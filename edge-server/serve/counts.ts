@@ -21,6 +21,8 @@ export class Counts {
   readonly refusals: Record<Refusal, number> = zeroes(EDGE_COUNTERS.store_refused_total.label.values);
   upstreamRequests = 0;
   upstreamBytes = 0;
+  /** 5xx that this server made itself: no usable upstream, or a fault of its own. Not what an origin said, nor 504 to only-if-cached. */
+  ownErrors = 0;
   aborted = 0;
   stored = 0;
   background = 0;
@@ -49,6 +51,7 @@ export class Counts {
       upstream_bytes_total: this.upstreamBytes,
       upstream_faults_total: { ...this.faults },
       collapsed_waits_total: { ...this.waits },
+      own_errors_total: this.ownErrors,
       aborted_responses_total: this.aborted,
       stored_total: this.stored,
       store_refused_total: { ...this.refusals },

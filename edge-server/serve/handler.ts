@@ -45,6 +45,7 @@ class EdgeHandler {
         { error: error instanceof Error ? error.stack : String(error), target: request.target },
         'request handler threw',
       );
+      this.#context.counts.ownErrors += 1;
       if (sink.started || sink.closed) sink.abort('internal');
       else
         sendOwn(sink, request.method, 500, 'internal error', [
