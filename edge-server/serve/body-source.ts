@@ -18,7 +18,9 @@ export interface SliceFetcher {
    */
   fetchSlices(ask: Ask, response: StoredResponse, n: number, end: number): Arriving | undefined;
   /** Announces a body that is arriving, so that others follow it; returns what ends that. */
-  list(id: string, arriving: Arriving): () => void;
+  list(response: StoredResponse, arriving: Arriving): () => void;
+  /** The upstream has another version now: nothing of this one may be found any more. */
+  supersede(response: StoredResponse): void;
 }
 
 /** A live body and who brings it. */
@@ -150,6 +152,9 @@ export class BodySource {
     if (reader === undefined || reader.at === at) return;
     const slice = Math.floor(reader.at / SLICE_BYTES);
     reader.at = at;
-    if (Math.floor(at / SLICE_BYTES) !== slice) this.#arriving!.pace();
+    if (Math.floor(at / SLICE_BYTES) === slice) return;
+    // Held from now on, so that a purge or an eviction does not take from this walk what is already only in the store.
+    this.#stored();
+    this.#arriving!.pace();
   }
 }

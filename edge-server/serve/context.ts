@@ -21,6 +21,8 @@ export interface Fetched extends Answerable {
   joinable(): boolean;
   /** Cache-Status members that came with it from the caches behind us; '' for none. */
   readonly upstreamStatus: string;
+  /** Status that the upstream answered with: 206 where a part of a 200 was fetched. */
+  readonly forwardStatus: number;
 }
 
 export interface ServeContext {

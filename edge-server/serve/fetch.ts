@@ -230,12 +230,13 @@ export class Fetch implements UpstreamListener {
       },
     });
     const arriving = { live, pace: () => run.pace() };
-    const unlist = context.slices.list(response.id, arriving);
+    const unlist = context.slices.list(response, arriving);
     this.#taker = run;
     const fetched = (response: StoredResponse): Fetched => ({
       response,
       entry: undefined,
       upstreamStatus: head.fields.get('cache-status') ?? '',
+      forwardStatus: head.status,
       get length() {
         return live.length;
       },
@@ -328,6 +329,7 @@ export function stored(context: ServeContext, ask: Ask, entry: StoredEntry): Fet
     entry,
     length: response.bodyLength,
     upstreamStatus: '',
+    forwardStatus: response.status,
     joinable: () => true,
     open: (from) => new BodySource({ response, store: context.store, fetcher: context.slices, ask, entry, from }),
   };

@@ -2,10 +2,10 @@
  * Fetches the missing slices of stored responses, once for everybody who waits, under one validator: If-Range makes a
  * changed upstream answer 200, and then the old version is dropped and nothing of the two is mixed (RFC 9110 §14.5).
  */
+import { partOf } from '../cache/parts.ts';
 import type { StoredResponse } from '../cache/stored-response.ts';
 import { Fields } from '../http/fields.ts';
 import { strongDate } from '../http/preconditions.ts';
-import { parseContentRange } from '../http/ranges.ts';
 import { SLICE_BYTES, type StoredEntry } from '../store/contract.ts';
 import type { UpstreamCall, UpstreamFault, UpstreamHead, UpstreamListener } from '../upstream/upstreams.ts';
 import { BodyRun } from './body-run.ts';
@@ -19,17 +19,21 @@ const RUN_SLICES = 64;
 
 export class Slices implements SliceFetcher {
   readonly #arriving = new Map<string, Arriving[]>();
+  /** Ids of arriving bodies that are to leave nothing behind. */
+  readonly #superseded = new Set<string>();
   /** Set once, by the worker: the context holds this and this needs the context. */
   context!: ServeContext;
 
-  list(id: string, arriving: Arriving): () => void {
+  list(response: StoredResponse, arriving: Arriving): () => void {
+    const { id } = response;
     const listed = this.#arriving.get(id);
     if (listed === undefined) this.#arriving.set(id, [arriving]);
     else listed.push(arriving);
     return () => {
       const left = (this.#arriving.get(id) ?? []).filter((one) => one !== arriving);
-      if (left.length === 0) this.#arriving.delete(id);
-      else this.#arriving.set(id, left);
+      if (left.length > 0) return void this.#arriving.set(id, left);
+      this.#arriving.delete(id);
+      if (this.#superseded.delete(id)) this.#remove(response);
     };
   }
 
@@ -51,13 +55,27 @@ export class Slices implements SliceFetcher {
     for (let n = first; n <= last; n++) live.expect(n);
     const run = new SliceRun(this.context, { response, entry, live, firstByte, endByte });
     const arriving: Arriving = { live, pace: () => run.pace() };
-    run.onEnd = this.list(response.id, arriving);
+    run.onEnd = this.list(response, arriving);
     counts.upstreamRequests += 1;
     const fields = upstreamFields(this.context, ask);
     fields.set('range', `bytes=${firstByte}-${endByte - 1}`);
     fields.set('if-range', validator);
     run.call = upstreams.forward({ method: 'GET', target: ask.target, fields, body: undefined }, run);
     return arriving;
+  }
+
+  /**
+   * The upstream has another version than `response`: what is stored of it goes, now and, where bodies of it are still
+   * arriving, when they have. Their readers get the version that they began with.
+   */
+  supersede(response: StoredResponse): void {
+    this.#remove(response);
+    if (this.#arriving.has(response.id)) this.#superseded.add(response.id);
+  }
+
+  #remove(response: StoredResponse): void {
+    const entry = this.#entry(response);
+    if (entry !== undefined) this.context.store.remove(entry);
   }
 
   #entry(response: StoredResponse): StoredEntry | undefined {
@@ -94,14 +112,32 @@ class SliceRun implements UpstreamListener {
   }
 
   head(head: UpstreamHead): void {
-    const { response, entry, live, firstByte, endByte } = this.#options;
-    if (!continues(head, this.#options)) {
-      // Another version is there now (or none): what is stored belongs to nobody's answer any more.
-      if (entry !== undefined && head.status < 500) this.#context.store.remove(entry);
-      this.#giveUp();
-      this.call?.abort();
-      return;
+    const { response, firstByte, endByte } = this.#options;
+    const part = partOf(response, head, { start: firstByte, end: endByte - 1 });
+    switch (part.kind) {
+      case 'part':
+        return this.#take(firstByte, endByte);
+      case 'whole':
+        // An upstream that knows no ranges: what is asked for comes in its turn, and the rest is of use too.
+        if (part.same && (head.contentLength ?? response.bodyLength) === response.bodyLength)
+          return this.#take(0, response.bodyLength);
+        return this.#lost(true);
+      case 'changed':
+        return this.#lost(true);
+      case 'unusable':
+        return this.#lost(head.status === 404 || head.status === 410);
     }
+  }
+
+  /** Another version is there now, or none: what is stored belongs to nobody's answer any more. */
+  #lost(changed: boolean): void {
+    if (changed) this.#context.slices.supersede(this.#options.response);
+    this.#giveUp();
+    this.call?.abort();
+  }
+
+  #take(firstByte: number, endByte: number): void {
+    const { response, entry, live } = this.#options;
     const writer = entry === undefined ? undefined : this.#context.store.resume(entry);
     this.#run = new BodyRun({
       live,
@@ -145,16 +181,6 @@ class SliceRun implements UpstreamListener {
     this.#ended = true;
     this.onEnd();
   }
-}
-
-/** Whether a 206 goes on exactly where the stored version has its gap. */
-function continues(head: UpstreamHead, { response, firstByte, endByte }: SliceRunOptions): boolean {
-  if (head.status !== 206) return false;
-  const range = parseContentRange(head.fields.get('content-range'));
-  if (range?.kind !== 'range' || range.length !== response.bodyLength) return false;
-  if (range.start !== firstByte || range.end !== endByte - 1) return false;
-  if (response.etag !== undefined) return head.fields.get('etag') === response.etag;
-  return head.fields.get('last-modified') === new Fields(response.fields.slice()).get('last-modified');
 }
 
 /** What If-Range can hold a version by: a strong ETag, else a Last-Modified old enough to be strong. */

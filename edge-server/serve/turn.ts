@@ -182,7 +182,14 @@ export class Turn implements Asker {
     const { response } = fetched;
     const ttlMillis = response.freshness.lifetimeMillis - response.initialAgeMillis;
     const { why, detail } = this.#options;
-    this.#send(fetched, 'miss', { kind: 'forwarded', why, status: response.status, stored: true, ttlMillis, detail });
+    this.#send(fetched, 'miss', {
+      kind: 'forwarded',
+      why,
+      status: fetched.forwardStatus,
+      stored: true,
+      ttlMillis,
+      detail,
+    });
   }
 
   validated(entry: StoredEntry): void {
@@ -239,6 +246,7 @@ export class Turn implements Asker {
   failed(why: FetchFailure, detail: string): void {
     if (this.#options.sink.closed) return;
     const { status, text, fields } = failureAnswer(nameOf(this.#context), why, detail);
+    this.#context.counts.ownErrors += 1;
     this.#own(status, text, 'error', { kind: 'forwarded', why: this.#options.why, detail: why }, fields);
   }
 

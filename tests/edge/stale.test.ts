@@ -150,7 +150,9 @@ for (const profile of ['safe', 'rfc'] as const)
       await b.origin.asked(path, 2);
       expect(b.origin.requests(path)[1]!.headers['if-none-match']).toBe('"v"');
       hold.open();
-      await expect.poll(async () => Number((await b.edge.get(path)).field('age'))).toBeLessThan(100);
+      await expect
+        .poll(async () => Number((await b.edge.get(path)).field('age')), { timeout: 10_000 })
+        .toBeLessThan(100);
       expect(b.origin.hits(path)).toBe(2);
     });
 

@@ -1,6 +1,6 @@
 /** Validation, what a 304 changes, and clients' own conditions (RFC 9111 §4.3, RFC 9110 §13). */
 import { describe, expect, test } from 'vitest';
-import { bench, cacheStatus, gate, httpDate } from './harness.ts';
+import { begin, bench, cacheStatus, gate, httpDate } from './harness.ts';
 
 const STALE: [string, string][] = [
   ['Cache-Control', 'max-age=60'],
@@ -276,11 +276,11 @@ for (const profile of ['safe', 'rfc'] as const)
             ? { status: 304, headers: [['ETag', '"v"'], ...FRESH] }
             : { headers: [...FRESH, ['ETag', '"v"']], body: 'half and half' },
       );
-      const first = b.edge.get(path);
-      await b.origin.asked(path, 1);
+      const first = await begin(b.edge.port, path);
+      await first.received(4);
       const second = b.edge.get(path);
       fail.open();
-      expect((await first).whole).toBe(false);
+      expect((await first.answer).whole).toBe(false);
       await second;
       const third = await b.edge.get(path);
       expect([third.text, third.whole]).toEqual(['half and half', true]);
