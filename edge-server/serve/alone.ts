@@ -15,6 +15,7 @@ import type { UpstreamCall, UpstreamFault, UpstreamHead, UpstreamListener } from
 import { type Ask, nameOf, type ServeContext } from './context.ts';
 import { failureAnswer, sendOwn } from './errors.ts';
 import { Pass } from './pass.ts';
+import { StoredPost } from './stored-post.ts';
 import { upstreamFields } from './upstream-fields.ts';
 
 export interface AloneOptions {
@@ -37,6 +38,7 @@ class Alone implements UpstreamListener {
   #pass: Pass | undefined;
   /** The invalidation that must be done before the client hears of success. */
   #held: Promise<void> | undefined;
+  #storing: StoredPost | undefined;
 
   constructor(context: ServeContext, ask: Ask, sink: ResponseSink, options: AloneOptions) {
     this.#context = context;
@@ -75,6 +77,7 @@ class Alone implements UpstreamListener {
         this.#context.log.error({ error: String(error), keys }, 'invalidation failed');
       });
     void this.#held.then(() => {
+      this.#storing = StoredPost.of(this.#context, this.#ask, head);
       this.#send(head);
       this.#call?.resume();
     });
@@ -82,13 +85,23 @@ class Alone implements UpstreamListener {
 
   piece(chunk: Buffer): void {
     this.#context.counts.upstreamBytes += chunk.length;
-    if (this.#pass === undefined) void this.#held?.then(() => this.#pass?.piece(chunk));
-    else this.#pass.piece(chunk);
+    if (this.#pass === undefined) void this.#held?.then(() => this.#carry(chunk));
+    else this.#carry(chunk);
   }
 
   end(): void {
-    if (this.#pass === undefined) void this.#held?.then(() => this.#pass?.end());
-    else this.#pass.end();
+    if (this.#pass === undefined) void this.#held?.then(() => this.#finish());
+    else this.#finish();
+  }
+
+  #carry(chunk: Buffer): void {
+    this.#storing?.piece(chunk);
+    this.#pass?.piece(chunk);
+  }
+
+  #finish(): void {
+    this.#storing?.end();
+    this.#pass?.end();
   }
 
   fail(fault: UpstreamFault, detail: string): void {

@@ -93,6 +93,8 @@ export class BodyRun {
       const whole = before ? undefined : this.#live.wholeSlice(n);
       if (whole !== undefined) this.#sliceWhole(n, whole);
     }
+    // Readers that have caught up at a slice's end wait for more here: whether there is more, nobody knows yet.
+    if (this.#live.length === undefined) this.#announce(Math.floor(this.#cursor / SLICE_BYTES));
     this.#live.flush();
     this.pace();
   }

@@ -179,6 +179,8 @@ class Forwarding implements UpstreamCall {
   #controller: Dispatcher.DispatchController | undefined;
   #received = 0;
   #declared: number | undefined;
+  /** The body's end is told by its chunks alone. */
+  #chunked = false;
 
   constructor(
     request: UpstreamRequest,
@@ -244,6 +246,7 @@ class Forwarding implements UpstreamCall {
           const lengths = declaredLength(arrived);
           if (lengths === 'conflict') return this.#refuse(upstream, controller, 'conflicting Content-Length');
           this.#started = true;
+          this.#chunked = lengths === undefined && arrived.has('transfer-encoding') && !arrived.has('content-length');
           this.#declared = headOnly || status === 204 || status === 304 ? undefined : lengths;
           this.#judge(upstream, status < 500);
           const responseMillis = this.#clock.now();
@@ -263,16 +266,24 @@ class Forwarding implements UpstreamCall {
             return this.#refuse(upstream, controller, 'more bytes than Content-Length');
           this.#listener.piece(chunk);
         },
-        onResponseEnd: () => {
-          if (this.#ended) return;
-          if (this.#declared !== undefined && this.#received !== this.#declared)
-            return this.#fail('http_response_incomplete', `${this.#received} of ${this.#declared} bytes`);
-          this.#ended = true;
-          this.#listener.end();
+        onResponseEnd: () => this.#onEnd(),
+        onResponseError: (_controller, error) => {
+          // A Content-Length among the trailers, which the parser holds against a body whose chunks were all there:
+          // trailers are not header fields (RFC 9110 §6.5.1).
+          const { code } = error as NodeJS.ErrnoException;
+          if (this.#chunked && code === 'HPE_UNEXPECTED_CONTENT_LENGTH') this.#onEnd();
+          else this.#onError(upstream, error);
         },
-        onResponseError: (_controller, error) => this.#onError(upstream, error),
       },
     );
+  }
+
+  #onEnd(): void {
+    if (this.#ended) return;
+    if (this.#declared !== undefined && this.#received !== this.#declared)
+      return this.#fail('http_response_incomplete', `${this.#received} of ${this.#declared} bytes`);
+    this.#ended = true;
+    this.#listener.end();
   }
 
   #onError(upstream: Upstream, error: Error): void {

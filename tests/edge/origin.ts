@@ -43,7 +43,10 @@ export interface Raw {
   readonly hold?: Gate;
 }
 
-export type Reply = Plain | Raw | ((seen: Seen, response: ServerResponse, n: number) => void | Promise<void> | Reply);
+export type Reply = Plain | Raw | ((seen: Seen, response: ServerResponse, n: number) => Answered | Promise<Answered>);
+
+/** What code that answers by itself gives back: nothing, or what is to be sent. */
+type Answered = Plain | Raw | undefined;
 
 interface Path {
   replies: readonly Reply[];
@@ -132,9 +135,9 @@ export class Origin {
     path.seen.push(seen);
     const n = path.seen.length;
     for (const waiter of path.waiting) if (n >= waiter.n) waiter.resolve();
-    let reply = path.replies[Math.min(n, path.replies.length) - 1];
+    let reply: Reply | undefined = path.replies[Math.min(n, path.replies.length) - 1];
     if (typeof reply === 'function') reply = (await reply(seen, response, n)) ?? undefined;
-    if (reply === undefined || typeof reply === 'function') return;
+    if (reply === undefined) return;
     await reply.hold?.opened;
     if ('bytes' in reply) sendRaw(request.socket, reply);
     else await sendPlain(request, response, reply);

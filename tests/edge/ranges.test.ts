@@ -1,7 +1,7 @@
 /** Ranges and partial content, from the store and from upstream (RFC 9110 §14, RFC 9111 §3.3-3.4). */
 import { Agent } from 'node:http';
 import { describe, expect, test } from 'vitest';
-import type { Reply, Seen } from './harness.ts';
+import type { Plain, Seen } from './harness.ts';
 import { ask, begin, bench, cacheStatus, gate, httpDate, placed } from './harness.ts';
 
 const MiB = 1 << 20;
@@ -11,7 +11,7 @@ const FRESH: [string, string][] = [
 ];
 
 /** An origin that serves ranges of `body` as S3 does. */
-function ranged(body: Buffer, headers: readonly [string, string][] = FRESH): (seen: Seen) => Reply {
+function ranged(body: Buffer, headers: readonly [string, string][] = FRESH): (seen: Seen) => Plain {
   return (seen) => {
     const match = /^bytes=(\d*)-(\d*)$/.exec(String(seen.headers.range ?? ''));
     const etag = headers.find(([name]) => name === 'ETag')?.[1];
