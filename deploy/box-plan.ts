@@ -108,6 +108,8 @@ export function boxPlan(options: Pick<UpOptions, 'portBase' | 'state'>): BoxPlan
       'origin-admin': url(3),
       standby: url(5),
       host: HOST,
+      // Short, so that a player shows soon what steering thinks; 300 s in production.
+      'content-steering-ttl': '10s',
     }),
     url: url(1),
     admin: undefined,

@@ -6,10 +6,13 @@ const HEADINGS = [/^## What it is$/m, /^## How .+ go(es)? through it$/m, /^## Op
 const PARTS = ['edge-server', 'control-plane', 'origin', 'fill', 'deploy', 'runtime'];
 
 describe('the READMEs', () => {
-  it.each(Object.keys(DOCUMENTED))('%s has the options and counters that the code has (write them with: node deploy/document.ts)', (file) => {
-    const text = readFileSync(new URL(`../${file}`, import.meta.url), 'utf8');
-    expect(text).toBe(documented(text, DOCUMENTED[file]!, file));
-  });
+  it.each(Object.keys(DOCUMENTED))(
+    '%s has the options and counters that the code has (write them with: node deploy/document.ts)',
+    (file) => {
+      const text = readFileSync(new URL(`../${file}`, import.meta.url), 'utf8');
+      expect(text).toBe(documented(text, DOCUMENTED[file]!, file));
+    },
+  );
 
   it.each(PARTS)('%s/README.md has the four headings', (part) => {
     const text = readFileSync(new URL(`../${part}/README.md`, import.meta.url), 'utf8');
