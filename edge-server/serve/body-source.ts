@@ -21,6 +21,8 @@ export interface SliceFetcher {
   list(response: StoredResponse, arriving: Arriving): () => void;
   /** The upstream has another version now: nothing of this one may be found any more. */
   supersede(response: StoredResponse): void;
+  /** Whether that was said of a body that is still arriving. */
+  superseded(response: StoredResponse): boolean;
 }
 
 /** A live body and who brings it. */

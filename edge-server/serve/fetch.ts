@@ -240,7 +240,7 @@ export class Fetch implements UpstreamListener {
       get length() {
         return live.length;
       },
-      joinable: () => run.joinable,
+      joinable: () => run.joinable && !context.slices.superseded(response),
       open: (from) => new BodySource({ ask, response, store: context.store, fetcher: context.slices, arriving, from }),
     });
     asker.fetched(fetched(this.#askers(response, head)));

@@ -73,6 +73,10 @@ export class Slices implements SliceFetcher {
     if (this.#arriving.has(response.id)) this.#superseded.add(response.id);
   }
 
+  superseded(response: StoredResponse): boolean {
+    return this.#superseded.has(response.id);
+  }
+
   #remove(response: StoredResponse): void {
     const entry = this.#entry(response);
     if (entry !== undefined) this.context.store.remove(entry);

@@ -74,7 +74,20 @@ export function faultOf(error: Error, started: boolean): UpstreamFault {
         code.includes('SELF_SIGNED')
       )
         return 'tls_error';
-      if (code.startsWith('HPE_') || code === 'UND_ERR_HEADERS_OVERFLOW') return 'http_protocol_error';
+      if (parseError(error) || code === 'UND_ERR_HEADERS_OVERFLOW') return 'http_protocol_error';
       return started ? 'http_response_incomplete' : 'connection_terminated';
   }
+}
+
+/**
+ * A Content-Length among the trailers of a chunked body, which the parser refuses although all chunks were there:
+ * trailers are not header fields (RFC 9110 §6.5.1). Only meaningful once the head has come, and without one in it.
+ */
+export function lengthInTrailers(error: Error): boolean {
+  return parseError(error) && error.message.includes("Content-Length can't be present with Transfer-Encoding");
+}
+
+/** undici gives these a code only for some of llhttp's errors. */
+function parseError(error: Error): boolean {
+  return error.name === 'HTTPParserError';
 }

@@ -20,7 +20,7 @@ import {
   ejected,
   NEVER_EJECTED,
 } from './ejection.ts';
-import { declaredLength, faultOf, fieldsOf, type UpstreamFault } from './upstream-head.ts';
+import { declaredLength, faultOf, fieldsOf, lengthInTrailers, type UpstreamFault } from './upstream-head.ts';
 
 export type { UpstreamFault } from './upstream-head.ts';
 
@@ -268,10 +268,7 @@ class Forwarding implements UpstreamCall {
         },
         onResponseEnd: () => this.#onEnd(),
         onResponseError: (_controller, error) => {
-          // A Content-Length among the trailers, which the parser holds against a body whose chunks were all there:
-          // trailers are not header fields (RFC 9110 §6.5.1).
-          const { code } = error as NodeJS.ErrnoException;
-          if (this.#chunked && code === 'HPE_UNEXPECTED_CONTENT_LENGTH') this.#onEnd();
+          if (this.#chunked && lengthInTrailers(error)) this.#onEnd();
           else this.#onError(upstream, error);
         },
       },
@@ -302,7 +299,8 @@ class Forwarding implements UpstreamCall {
   #again(fault: UpstreamFault, error: Error): boolean {
     switch (fault) {
       case 'http_response_timeout':
-        // It has taken its time: nobody waits as long for the same one again.
+      case 'http_protocol_error':
+        // It has taken its time, or said its word: the same one would again.
         return this.#at + 1 < this.#candidates.length;
       case 'connection_terminated': {
         // Half a head on a connection of its own: it does answer, and would again.

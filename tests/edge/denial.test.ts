@@ -1,6 +1,6 @@
 /** What many or hostile clients cost: memory, the origin, and other clients nothing. */
 import { describe, expect, test } from 'vitest';
-import { begin, bench, cacheStatus, placed, rawClient } from './harness.ts';
+import { begin, bench, cacheStatus, type Plain, placed, rawClient } from './harness.ts';
 
 const MiB = 1 << 20;
 
@@ -91,7 +91,7 @@ describe('errors that a client can cause', () => {
     let sent = 0;
     const ask = async (i: number) => {
       const path = `/big?rnd=${i}`;
-      b.origin.on(path, (seen) => {
+      b.origin.on(path, (seen): Plain => {
         const range = /^bytes=(\d+)-(\d+)$/.exec(String(seen.headers.range ?? ''));
         const part = range === null ? body : body.subarray(Number(range[1]), Number(range[2]) + 1);
         sent += part.length;
