@@ -4,7 +4,7 @@
  */
 
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { EXIT, Fault } from '../runtime/errors.ts';
@@ -47,6 +47,8 @@ export async function run(argv: readonly string[]): Promise<void> {
   const scenarios = SCENARIOS.filter(({ name }) => name.includes(options.rows));
   // tmpdir is a disk on most machines; the comparison is of servers, not of disks.
   const folder = await mkdtemp(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'nearcast-bench-'));
+  // Varnish reads as a user of its own.
+  await chmod(folder, 0o755);
   const origin = await startOrigin();
   const rig: Rig = { folder, origin, loader, seconds: options.seconds, connections: options.connections };
   try {

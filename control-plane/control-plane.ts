@@ -2,11 +2,12 @@
  * The composition root: one control plane with all its roles (api, steering, monitor) in one process, from options.
  * Opens in order, closes in reverse.
  */
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Clock, systemClock } from '../runtime/clock.ts';
 import { Closing } from '../runtime/closing.ts';
 import { EXIT, Fault } from '../runtime/errors.ts';
+import { makeFolder } from '../runtime/folder.ts';
 import type { Logger } from '../runtime/log.ts';
 import { Registry, Tally } from '../runtime/metrics.ts';
 import type { ListenAddress } from '../runtime/options.ts';
@@ -74,13 +75,15 @@ async function open(
       });
   }
   const sites = options.topology === undefined ? undefined : await readTopology(options.topology);
-  await mkdir(options.state, { recursive: true }).catch((error: NodeJS.ErrnoException) => {
-    throw new Fault('state-unusable', `${options.state}: ${error.code}`, {
+  try {
+    makeFolder(options.state);
+  } catch (error) {
+    throw new Fault('state-unusable', `${options.state}: ${(error as NodeJS.ErrnoException).code}`, {
       source: 'operator',
       fix: 'give a folder that this user may write with --state',
       cause: error,
     });
-  });
+  }
 
   const tally = new Tally(CONTROL_COUNTERS);
   const registry = new Registry();

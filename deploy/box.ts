@@ -3,11 +3,12 @@
  * What runs where is `box-plan.ts`, one process is `box-process.ts`; what is printed is the caller's.
  */
 import { randomBytes } from 'node:crypto';
-import { access, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { access, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import { Closing } from '../runtime/closing.ts';
+import { makeFolder } from '../runtime/folder.ts';
 import { claimFolder, claimPorts, folderFault } from './box-claim.ts';
 import { type BoxPlan, BUCKET, boxPlan, SITES } from './box-plan.ts';
 import { BoxProcess } from './box-process.ts';
@@ -101,8 +102,7 @@ export class Box {
   async #makeFolders(): Promise<void> {
     const { files } = this.plan;
     try {
-      for (const folder of [files.logs, files.samples, dirname(files.accessKey)])
-        await mkdir(folder, { recursive: true });
+      for (const folder of [files.logs, files.samples, dirname(files.accessKey)]) makeFolder(folder);
     } catch (error) {
       throw folderFault(this.#options.state, error);
     }

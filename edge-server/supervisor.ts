@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { FillManifest, PurgeEntry } from '../control-plane/api.ts';
@@ -14,6 +14,8 @@ import type { EdgeOptions } from './options.ts';
 import type { Purge } from './store/contract.ts';
 import type { FromWorker, ToWorker, WorkerReport, WorkerStart } from './worker-messages.ts';
 
+/** Followed by the supervisor's process id. */
+const SOCKET_FOLDER = 'nearcast-edge-';
 const RESTART_BASE_MILLIS = 200;
 const RESTART_MAX_MILLIS = 10_000;
 const START_DEADLINE_MILLIS = 30_000;
@@ -57,7 +59,8 @@ export class Supervisor {
    */
   async start(ports: { readonly port: number; readonly tlsPort: number | undefined }): Promise<void> {
     this.#ports = ports;
-    this.#socketFolder = await mkdtemp(join(tmpdir(), 'nearcast-edge-'));
+    this.#socketFolder = await mkdtemp(join(tmpdir(), `${SOCKET_FOLDER}${process.pid}-`));
+    await sweepSocketFolders();
     for (let index = 0; index < this.count; index++) {
       const worker: Worker = { index, child: this.#fork(index), ready: false, report: undefined, restarts: 0 };
       this.#workers.push(worker);
@@ -267,6 +270,24 @@ export class Supervisor {
 
   #send(worker: Worker, message: ToWorker): void {
     if (worker.child.connected) worker.child.send(message, () => {});
+  }
+}
+
+/** Takes away the socket folders of supervisors that were killed. */
+async function sweepSocketFolders(): Promise<void> {
+  for (const name of await readdir(tmpdir())) {
+    const pid = name.startsWith(SOCKET_FOLDER) ? Number(name.slice(SOCKET_FOLDER.length).split('-')[0]) : Number.NaN;
+    if (Number.isInteger(pid) && !alive(pid)) await rm(join(tmpdir(), name), { recursive: true, force: true });
+  }
+}
+
+function alive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // EPERM: it lives, as somebody else's.
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }
 

@@ -2,11 +2,11 @@
  * What the catalogue remembers between runs: every object with its digest, and the version. SQLite, so that a bucket of
  * millions is no file to rewrite; a lost folder only means that digests are learnt again.
  */
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import type { CatalogueAsset } from '../control-plane/api.ts';
 import { EXIT, Fault } from '../runtime/errors.ts';
+import { makeFolder } from '../runtime/folder.ts';
 
 export interface KnownObject {
   readonly key: string;
@@ -23,7 +23,7 @@ export class CatalogueStore {
   /** Opens or makes the database in the folder. Throws a `Fault` that names the folder when it can't. */
   constructor(folder: string, nowMillis: number) {
     try {
-      mkdirSync(folder, { recursive: true });
+      makeFolder(folder);
       this.#database = new DatabaseSync(join(folder, 'catalogue.sqlite'), { timeout: 1000 });
       this.#database.exec(`
         PRAGMA journal_mode = WAL;

@@ -224,7 +224,7 @@ export class Gateway {
     };
     if (retryAfterSeconds !== undefined) fields['retry-after'] = String(retryAfterSeconds);
     text(response, status, words, fields);
-    return reason === 's3-no-bucket' ? 's3-credentials' : reason;
+    return reason === 's3-no-bucket' || reason === 's3-no-credentials' ? 's3-credentials' : reason;
   }
 
   #fields(key: string, head: ObjectHead): Record<string, string> {

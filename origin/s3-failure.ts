@@ -10,6 +10,7 @@ export type S3FailureReason =
   | 'precondition-failed'
   | 'unsatisfiable'
   | 's3-denied'
+  | 's3-no-credentials'
   | 's3-credentials'
   | 's3-no-bucket'
   | 's3-busy'
@@ -47,6 +48,7 @@ const CONNECTION_ERRORS = new Set([
 export function s3FailureReason(error: unknown): S3FailureReason {
   const { name = '', code = '', $metadata, errors } = error as SdkError;
   const status = $metadata?.httpStatusCode;
+  if (name === 'CredentialsProviderError') return 's3-no-credentials';
   if (name === 'NoSuchBucket') return 's3-no-bucket';
   if (CREDENTIAL_ERRORS.has(name)) return 's3-credentials';
   if (name === 'SlowDown' || status === 503 || status === 429) return 's3-busy';
@@ -75,6 +77,7 @@ export const FAILURE_ANSWERS: Readonly<
   'not-found': { status: 404, text: 'not found' },
   'precondition-failed': { status: 412, text: 'precondition failed' },
   's3-denied': { status: 403, text: 'not allowed' },
+  's3-no-credentials': { status: 502, text: 'the origin cannot read its storage', retryAfterSeconds: 30 },
   's3-credentials': { status: 502, text: 'the origin cannot read its storage', retryAfterSeconds: 30 },
   's3-no-bucket': { status: 502, text: 'the origin cannot read its storage', retryAfterSeconds: 30 },
   's3-busy': { status: 503, text: 'the storage is busy', retryAfterSeconds: 1 },
@@ -96,6 +99,13 @@ export function startFault(error: unknown, endpoint: string, bucket: string): Fa
         `${endpoint} has no bucket '${bucket}'`,
         'make it or name another with --s3-bucket',
         EXIT.notFound,
+      );
+    case 's3-no-credentials':
+      return make(
+        's3-no-credentials',
+        'no credentials for S3 were given',
+        'give --s3-access-key-file and --s3-secret-key-file, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY',
+        EXIT.usage,
       );
     case 's3-credentials':
     case 's3-denied':

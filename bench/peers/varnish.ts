@@ -1,5 +1,5 @@
 /** Varnish with malloc storage. Tried: the default pools, and one pool with its threads made beforehand, for one core. */
-import { mkdir, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { freePort, type Peer, startPinned } from './peer.ts';
 
@@ -12,6 +12,7 @@ export const varnish: Peer = {
     const [host, backendPort] = upstream.replace('http://', '').split(':');
     await mkdir(join(folder, 'v'), { recursive: true });
     await writeFile(join(folder, 'bench.vcl'), `vcl 4.1; backend o { .host = "${host}"; .port = "${backendPort}"; }`);
+    await Promise.all([chmod(folder, 0o755), chmod(join(folder, 'v'), 0o755)]);
     const pools = setting === 'one pool' ? ['-p', 'thread_pools=1', '-p', 'thread_pool_min=200'] : [];
     const argv = [
       'varnishd',

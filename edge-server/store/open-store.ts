@@ -1,9 +1,10 @@
 /** Opens a store: checks the directories that the operator named, opens their indexes, and puts the parts together. */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { type Clock, systemClock } from '../../runtime/clock.ts';
 import { EXIT, Fault } from '../../runtime/errors.ts';
+import { makeFolder } from '../../runtime/folder.ts';
 import type { Logger } from '../../runtime/log.ts';
 import { BufferPool } from './buffer-pool.ts';
 import { errorCode, type Files, systemFiles } from './files.ts';
@@ -175,7 +176,7 @@ function extentBytesFor(shareBytes: number): number {
 /** Makes the directory where there is none and tries it. */
 function checkDirectory(path: string): void {
   try {
-    mkdirSync(join(path, 'extents'), { recursive: true });
+    makeFolder(join(path, 'extents'));
     const trial = join(path, `.trial-${process.pid}`);
     writeFileSync(trial, 'nearcast');
     rmSync(trial);
