@@ -67,6 +67,26 @@ describe('errors that a client can cause', () => {
     expect((await b.edge.get(path)).text).toBe('good');
   });
 
+  test('a thousand cookies do not fill the memory, and no cookie stands in a field of ours', async () => {
+    const path = b.path();
+    b.origin.on(path, {
+      headers: { 'Cache-Control': 'max-age=60', Vary: 'Cookie, User-Agent' },
+      body: 'x'.repeat(20_000),
+    });
+    for (let from = 0; from < 1000; from += 50)
+      await Promise.all(
+        Array.from({ length: 50 }, async (_, i) => {
+          const answer = await b.edge.get(path, { Cookie: `secret=${from + i}`, 'User-Agent': `u${from + i}` });
+          expect(answer.raw.join('\n')).not.toContain('secret');
+        }),
+      );
+    const stat = await b.edge.memory();
+    expect(stat.bytes).toBeLessThanOrEqual(16 << 20);
+    const last = await b.edge.get(path, { Cookie: 'secret=999', 'User-Agent': 'u999' });
+    expect(last.status).toBe(200);
+    expect(b.edge.output()).not.toContain('secret=');
+  });
+
   test('a thousand unlike targets stay within the memory budget, and a hot one stays a hit', async () => {
     const hot = b.path();
     b.origin.on(hot, { headers: { 'Cache-Control': 'max-age=600' }, body: 'hot' });

@@ -211,9 +211,11 @@ const CACHE_CONTROL: readonly [what: string, headers: readonly [string, string][
   ['a must-understand that is met beside no-store', [['Cache-Control', 'no-store, must-understand, max-age=60']], true],
 ];
 
+const benches = { safe: bench({ profile: 'safe' }), rfc: bench({ profile: 'rfc' }) };
+
 for (const profile of ['safe', 'rfc'] as const)
   describe(`profile ${profile}`, () => {
-    const b = bench({ profile });
+    const b = benches[profile];
 
     for (const [what, headers, reused] of CACHE_CONTROL)
       test(`a response with ${what} is ${reused ? '' : 'not '}used for a second client`, async () => {
@@ -397,7 +399,7 @@ for (const profile of ['safe', 'rfc'] as const)
   });
 
 describe('Set-Cookie', () => {
-  const safe = bench({ profile: 'safe' });
+  const { safe } = benches;
   test('is never replayed to another client in profile safe', async () => {
     const path = safe.path();
     safe.origin.on(

@@ -114,27 +114,3 @@ for (const workers of [1, 2])
       expect(answers.map(({ text }) => text)).toEqual(['a', 'b', 'a', 'b', 'c', 'a']);
     });
   });
-
-describe('many variants of one resource', () => {
-  const b = bench({ disk: false, more: ['--memory', '16MiB'] });
-
-  test('a thousand cookies do not fill the memory, and no cookie stands in a field of ours', async () => {
-    const path = b.path();
-    b.origin.on(path, {
-      headers: { 'Cache-Control': 'max-age=60', Vary: 'Cookie, User-Agent' },
-      body: 'x'.repeat(20_000),
-    });
-    for (let from = 0; from < 1000; from += 50)
-      await Promise.all(
-        Array.from({ length: 50 }, async (_, i) => {
-          const answer = await b.edge.get(path, { Cookie: `secret=${from + i}`, 'User-Agent': `u${from + i}` });
-          expect(answer.raw.join('\n')).not.toContain('secret');
-        }),
-      );
-    const stat = await b.edge.memory();
-    expect(stat.bytes).toBeLessThanOrEqual(16 << 20);
-    const last = await b.edge.get(path, { Cookie: 'secret=999', 'User-Agent': 'u999' });
-    expect(last.status).toBe(200);
-    expect(b.edge.output()).not.toContain('secret=');
-  });
-});
