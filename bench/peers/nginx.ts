@@ -32,7 +32,7 @@ http {
   upstream o { server ${upstream.replace('http://', '')}; keepalive 128; keepalive_requests 1000000000; }
   server { listen 127.0.0.1:${port} backlog=4096;
     location / { proxy_pass http://o; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_cache c; proxy_cache_lock on;
-      proxy_cache_valid 200 1h; proxy_cache_revalidate on; add_header Cache-Status $upstream_cache_status; }
+      proxy_cache_valid 200 1h; proxy_cache_revalidate on; proxy_force_ranges on; add_header Cache-Status $upstream_cache_status; }
   }
 }`;
 }

@@ -147,14 +147,15 @@ export class BodyRun {
     this.#setPaused(this.#unsettled > UNSETTLED_SLICES || tooFar || unread);
   }
 
-  /** Tells readers which slices come next, so that they wait here instead of fetching those again. */
+  /**
+   * Tells readers which slices come next, so that they wait here instead of fetching those again: always one at least
+   * beyond the one that is arriving, for a reader may have all of that before the next one's first byte is here.
+   */
   #announce(n: number): void {
-    if (n <= this.#announced) return;
     const { endByte } = this.#options;
-    const last = endByte === undefined ? n : Math.ceil(endByte / SLICE_BYTES) - 1;
-    for (this.#announced = n; this.#announced < Math.min(n + ANNOUNCED_SLICES, last); this.#announced++)
-      this.#live.expect(this.#announced);
-    this.#live.expect(this.#announced);
+    const last = endByte === undefined ? n : Math.min(n + ANNOUNCED_SLICES, Math.ceil(endByte / SLICE_BYTES) - 1);
+    if (this.#announced < n) this.#announced = n - 1;
+    while (this.#announced < Math.max(n, last)) this.#live.expect(++this.#announced);
   }
 
   #unwanted(): boolean {
