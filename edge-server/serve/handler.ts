@@ -92,7 +92,12 @@ class EdgeHandler {
     if (entry === undefined) return this.#forward(ask, sink, { why: 'vary-miss', flightKey });
     const purged = store.purged(entry.response);
     if (purged === 'hard') return this.#forward(ask, sink, { why: 'uri-miss', detail: 'purged', flightKey });
-    if (!entry.complete && !this.#context.owns(ask.key)) return relay(this.#context, ask, sink);
+    if (!entry.complete) {
+      if (!this.#context.owns(ask.key)) return relay(this.#context, ask, sink);
+      // Its upstream has another version; it goes as soon as what still arrives of it has.
+      if (this.#context.slices.superseded(entry.response))
+        return this.#forward(ask, sink, { why: 'uri-miss', detail: 'superseded', flightKey });
+    }
     const now = clock.now();
     if (purged === 'no' && ask.directives === undefined && freshMillisLeft(entry.response, now) > 0)
       return this.#hits.fresh(ask, sink, entry, now);
