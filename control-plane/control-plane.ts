@@ -33,7 +33,6 @@ import { SqliteState } from './sqlite-state.ts';
 import { SteeringServer } from './steering-server.ts';
 import { readTopology } from './topology.ts';
 
-const STANDBY_ID = 'standby';
 const TOKEN_LENGTH = 16;
 
 export interface RunningControlPlane {
@@ -88,7 +87,7 @@ async function open(
   const tally = new Tally(CONTROL_COUNTERS);
   const registry = new Registry();
   tally.register(registry, 'nearcast_control');
-  const standby = { id: STANDBY_ID, url: options.standby };
+  const standby = { id: options.standbyName, url: options.standby };
   const rankedTtlSeconds = Math.ceil(options.rankedTtl / 1000);
   const contentSteeringTtlSeconds = Math.ceil(options.contentSteeringTtl / 1000);
 

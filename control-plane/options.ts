@@ -46,6 +46,12 @@ export const CONTROL_OPTIONS = {
     required: true,
     help: 'The standby CDN: last in every ranked answer, first for clients that no site serves.',
   },
+  standbyName: {
+    kind: 'string',
+    default: 'standby',
+    placeholder: 'NAME',
+    help: 'What the standby CDN is called in answers and on the page.',
+  },
   service: {
     kind: 'string',
     default: 'default',

@@ -107,6 +107,7 @@ export function boxPlan(options: Pick<UpOptions, 'portBase' | 'state'>): BoxPlan
       origin: url(2),
       'origin-admin': url(3),
       standby: url(5),
+      'standby-name': STANDBY_ID,
       host: HOST,
       // Short, so that a player shows soon what steering thinks; 300 s in production.
       'content-steering-ttl': '10s',

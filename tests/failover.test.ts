@@ -121,7 +121,7 @@ describe('a film that plays through steering', () => {
     const since = await kill(second);
     await outWithin(second, since);
     const third = await movedFrom([first, second]);
-    expect(third).toBe('standby');
+    expect(third).toBe('cloudflare-stand-in');
     const redirect = await ask(`${box.endpoints.steering}/film/360p/index.m3u8`, { from: '127.1.0.9', follow: true });
     expect([redirect.status, new URL(redirect.url).origin]).toEqual([200, box.endpoints.standby]);
     expect(await longestStop()).toBeLessThan(STOP_MILLIS);
@@ -133,7 +133,7 @@ describe('a film that plays through steering', () => {
         ids.every((id) => window.document.querySelector(`tr[data-appliance="${id}"][data-state="unhealthy"]`) !== null),
       [first, second],
     );
-    expect(await page.textContent('#served')).toBe('standby');
+    expect(await page.textContent('#served')).toBe('cloudflare-stand-in');
     expect(await page.textContent('#alarm')).toContain('2 of 2 edges down');
   });
 

@@ -199,7 +199,7 @@ async function showRanked() {
 function showServed({ servedBy, cache, level }) {
   const one = appliances.find(({ id }) => id === servedBy);
   const site = sites.find(({ id }) => id === one?.site);
-  write('served', servedBy === settings.standby.id ? 'standby' : (servedBy ?? 'nobody yet'));
+  write('served', servedBy ?? 'nobody yet');
   const where =
     site === undefined
       ? servedBy === settings.standby.id
