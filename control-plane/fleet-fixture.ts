@@ -10,11 +10,11 @@ import {
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { NO_FILL } from '../fill/progress.ts';
 import { silentLog } from '../runtime/log.ts';
 import { parseOptions } from '../runtime/options.ts';
 import type { ApplianceView, Heartbeat, HeartbeatAnswer } from './api.ts';
 import { type RunningControlPlane, startControlPlane } from './control-plane.ts';
-import { NO_FILL } from './fleet.ts';
 import { CONTROL_OPTIONS } from './options.ts';
 
 export const TOPOLOGY = `sites:

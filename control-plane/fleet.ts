@@ -4,9 +4,10 @@
  * steering should know. Making probes is left to `monitor.ts`, purges and manifests to their own files.
  */
 import type { PlannedAppliance } from '../fill/planner.ts';
+import { NO_FILL } from '../fill/progress.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Tally } from '../runtime/metrics.ts';
-import type { ApplianceView, FillProgress, HealthState, Heartbeat } from './api.ts';
+import type { ApplianceView, HealthState, Heartbeat } from './api.ts';
 import { type CONTROL_COUNTERS, STATES } from './counters.ts';
 import { isSilent, stateOf, step, weightOf, whyOf } from './health.ts';
 import { type Health, newHealth, type Order, type Signal } from './health-record.ts';
@@ -23,17 +24,6 @@ const GRACE_MILLIS = 5000;
 const USED_STEP = 0.05;
 /** Weight of the newest report in the mean: a spike of a second or two moves no client. */
 const USED_SMOOTHING = 0.2;
-
-export const NO_FILL: FillProgress = {
-  manifestVersion: 0,
-  state: 'idle',
-  assetsPlanned: 0,
-  assetsDone: 0,
-  bytesPlanned: 0,
-  bytesDone: 0,
-  bytesBySource: { peer: 0, region: 0, origin: 0 },
-  failures: [],
-};
 
 export interface FleetSettings {
   readonly standby: { readonly id: string; readonly url: string };
