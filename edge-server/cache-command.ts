@@ -25,7 +25,7 @@ const CACHE_OPTIONS = {
 
 const HELP = `nearcast cache: what an edge holds
 
-  nearcast cache ls --cache-dir ./cache                        every stored response
+  nearcast cache ls --cache-dir ./cache                        every stored response; a purged one until its space is taken back
   nearcast cache show http://example.org/a --cache-dir ./cache one URL's variants, with fields
   nearcast cache verify --cache-dir ./cache                    compares every checksum; exit 1 when one is wrong
   nearcast cache purge http://example.org/a --edge URL         removes all variants, in every worker

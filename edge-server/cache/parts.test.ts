@@ -63,6 +63,13 @@ test.each<[string, number, Entry[], object]>([
 test('If-Range carries a strong validator only', () => {
   expect(ifRangeOf(stored())).toBe('"v1"');
   expect(ifRangeOf(stored({ etag: 'W/"v1"' }))).toBeUndefined();
-  expect(ifRangeOf(stored({ etag: undefined, fields: ['last-modified', 'x'] }))).toBe('x');
+  const modified = (agoMillis: number) => {
+    const { responseMillis, initialAgeMillis } = stored();
+    const lastModifiedMillis = responseMillis - initialAgeMillis - agoMillis;
+    return stored({ etag: undefined, lastModifiedMillis, fields: ['last-modified', 'x'] });
+  };
+  expect(ifRangeOf(modified(60_000))).toBe('x');
+  // Changed so shortly before it was sent, it may have changed again within the second.
+  expect(ifRangeOf(modified(59_000))).toBeUndefined();
   expect(ifRangeOf(stored({ etag: undefined, fields: [] }))).toBeUndefined();
 });

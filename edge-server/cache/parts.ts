@@ -4,7 +4,7 @@
  * the fill, and says how.
  */
 import { parseHttpDate } from '../http/dates.ts';
-import { strongMatch } from '../http/preconditions.ts';
+import { strongDate, strongMatch } from '../http/preconditions.ts';
 import { type ByteRange, parseContentRange } from '../http/ranges.ts';
 import type { ReceivedResponse } from './freshness.ts';
 import type { StoredResponse } from './stored-response.ts';
@@ -42,9 +42,15 @@ function sameVersion(stored: StoredResponse, response: ReceivedResponse): boolea
   return parseHttpDate(modified, response.responseMillis) === stored.lastModifiedMillis;
 }
 
-/** What to send as If-Range so that a part of another version is never sent: the strong ETag, else Last-Modified as stored. */
+/**
+ * What to send as If-Range so that a part of another version is never sent: the strong ETag, else a Last-Modified old
+ * enough to be strong, as stored (RFC 9110 §8.8.2.2).
+ */
 export function ifRangeOf(stored: StoredResponse): string | undefined {
   if (stored.etag !== undefined) return stored.etag.startsWith('"') ? stored.etag : undefined;
+  const { lastModifiedMillis, responseMillis, initialAgeMillis } = stored;
+  if (lastModifiedMillis === undefined || !strongDate(lastModifiedMillis, responseMillis - initialAgeMillis))
+    return undefined;
   for (let i = 0; i < stored.fields.length; i += 2)
     if (stored.fields[i] === 'last-modified') return stored.fields[i + 1];
   return undefined;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { formatHttpDate, HttpDateFormatter, parseHttpDate } from './dates.ts';
+import { formatHttpDate, parseHttpDate } from './dates.ts';
 
 const NOW = Date.UTC(2026, 6, 1);
 
@@ -56,19 +56,5 @@ describe('parseHttpDate', () => {
 
   test('never throws', () => {
     fc.assert(fc.property(fc.string(), (text) => void parseHttpDate(text, NOW)));
-  });
-});
-
-describe('HttpDateFormatter', () => {
-  test('writes what formatHttpDate writes, whatever it was asked before', () => {
-    const formatter = new HttpDateFormatter();
-    fc.assert(
-      fc.property(fc.integer({ min: 0, max: 4_102_444_800_000 }), (millis) => {
-        const text = formatter.format(millis);
-        expect(text).toBe(formatHttpDate(millis));
-        expect(formatter.format(millis)).toBe(text);
-        expect(text).toBe(new Date(millis).toUTCString());
-      }),
-    );
   });
 });

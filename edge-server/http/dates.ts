@@ -40,21 +40,6 @@ export function formatHttpDate(millis: number): string {
   return `${day}, ${two(date.getUTCDate())} ${month} ${year} ${clock} GMT`;
 }
 
-/** Formats the current second once; each later call within it is one comparison. One per event loop. */
-export class HttpDateFormatter {
-  #second = Number.NaN;
-  #text = '';
-
-  format(millis: number): string {
-    const second = Math.floor(millis / 1000);
-    if (second !== this.#second) {
-      this.#second = second;
-      this.#text = formatHttpDate(second * 1000);
-    }
-    return this.#text;
-  }
-}
-
 function instant(
   year: number,
   monthName: string,

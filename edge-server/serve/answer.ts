@@ -4,14 +4,13 @@
  * whether they may be used was decided before.
  */
 import { randomBytes } from 'node:crypto';
-import { notModifiedFields } from '../cache/response-fields.ts';
+import { notModifiedFields, partialFields } from '../cache/response-fields.ts';
 import type { StoredResponse } from '../cache/stored-response.ts';
 import { type EdgeRequest, ResponseHead, type ResponseSink } from '../http/exchange.ts';
 import { Fields } from '../http/fields.ts';
 import { preconditions, type Representation, rangeApplies } from '../http/preconditions.ts';
 import { type ByteRange, contentRange, contentRangeUnsatisfied, multipartFrame, parseRange } from '../http/ranges.ts';
 import type { StoredEntry } from '../store/contract.ts';
-import { SLICE_BYTES } from '../store/contract.ts';
 import type { BodySource } from './body-source.ts';
 import { pump } from './pump.ts';
 
@@ -99,12 +98,8 @@ export function answer(
       return response.status;
     }
     case 'range': {
-      const fields = new Fields([
-        ...response.fields,
-        'content-range',
-        contentRange(plan.start, plan.end, from.length),
-        ...extra,
-      ]);
+      const range = contentRange(plan.start, plan.end, from.length);
+      const fields = new Fields([...partialFields(response.fields, range), ...extra]);
       sendStretch(request, sink, from, new ResponseHead(206, fields, plan.end - plan.start + 1), plan, lost);
       return 206;
     }
@@ -114,7 +109,7 @@ export function answer(
   }
 }
 
-/** First byte that the plan needs, so that a fetch can begin there. */
+/** One stretch of the body: nothing but the head, one write from memory, or streamed. */
 function sendStretch(
   request: EdgeRequest,
   sink: ResponseSink,
@@ -160,9 +155,9 @@ async function sendParts(
   extra: readonly string[],
   lost: (why: string) => void,
 ): Promise<void> {
-  const fields = new Fields([...from.response.fields, ...extra]);
-  const frame = multipartFrame(ranges, from.length!, fields.get('content-type'), randomBytes(10).toString('hex'));
-  fields.set('content-type', frame.contentType);
+  const type = new Fields([...from.response.fields]).get('content-type');
+  const frame = multipartFrame(ranges, from.length!, type, randomBytes(10).toString('hex'));
+  const fields = new Fields([...partialFields(from.response.fields, undefined, frame.contentType), ...extra]);
   sink.start(new ResponseHead(206, fields, frame.contentLength));
   try {
     for (const [i, range] of ranges.entries()) {
@@ -185,11 +180,4 @@ async function sendParts(
 function giveUp(sink: ResponseSink, why: string, lost: (why: string) => void): void {
   if (why !== 'client-gone') lost(why);
   sink.abort(why);
-}
-
-/** The slice-aligned stretch to ask an upstream for, so that what comes can be stored in whole slices. */
-export function alignedRange(start: number, end: number | undefined): string {
-  const first = Math.floor(start / SLICE_BYTES) * SLICE_BYTES;
-  if (end === undefined) return `bytes=${first}-`;
-  return `bytes=${first}-${(Math.floor(end / SLICE_BYTES) + 1) * SLICE_BYTES - 1}`;
 }

@@ -66,17 +66,6 @@ export interface Ask {
   readonly plain: boolean;
 }
 
-/** Origin-form target of a key (`scheme://host/path?query`). */
-export function targetOfKey(key: string): string {
-  return key.slice(key.indexOf('/', key.indexOf('://') + 3));
-}
-
-/** Host of a key. */
-export function hostOfKey(key: string): string {
-  const start = key.indexOf('://') + 3;
-  return key.slice(start, key.indexOf('/', start));
-}
-
 /** How this appliance names itself in Cache-Status, Via, CDN-Loop and Proxy-Status. */
 export function nameOf(context: ServeContext): string {
   return `nearcast-${context.appliance}`;

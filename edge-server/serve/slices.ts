@@ -2,10 +2,8 @@
  * Fetches the missing slices of stored responses, once for everybody who waits, under one validator: If-Range makes a
  * changed upstream answer 200, and then the old version is dropped and nothing of the two is mixed (RFC 9110 §14.5).
  */
-import { partOf } from '../cache/parts.ts';
+import { ifRangeOf, partOf } from '../cache/parts.ts';
 import type { StoredResponse } from '../cache/stored-response.ts';
-import { Fields } from '../http/fields.ts';
-import { strongDate } from '../http/preconditions.ts';
 import { SLICE_BYTES, type StoredEntry } from '../store/contract.ts';
 import type { UpstreamCall, UpstreamFault, UpstreamHead, UpstreamListener } from '../upstream/upstreams.ts';
 import { BodyRun } from './body-run.ts';
@@ -40,7 +38,7 @@ export class Slices implements SliceFetcher {
   fetchSlices(ask: Ask, response: StoredResponse, n: number, end: number): Arriving | undefined {
     const listed = this.#arriving.get(response.id)?.find(({ live }) => live.expects(n));
     if (listed !== undefined) return listed;
-    const validator = rangeValidator(response);
+    const validator = ifRangeOf(response);
     if (validator === undefined || response.bodyLength < 0 || !this.context.owns(response.key)) return undefined;
     return this.#run(ask, response, validator, n, Math.min(end, response.bodyLength));
   }
@@ -185,15 +183,6 @@ class SliceRun implements UpstreamListener {
     this.#ended = true;
     this.onEnd();
   }
-}
-
-/** What If-Range can hold a version by: a strong ETag, else a Last-Modified old enough to be strong. */
-export function rangeValidator(response: StoredResponse): string | undefined {
-  if (response.etag !== undefined) return response.etag.startsWith('"') ? response.etag : undefined;
-  const { lastModifiedMillis, responseMillis, initialAgeMillis } = response;
-  if (lastModifiedMillis === undefined || !strongDate(lastModifiedMillis, responseMillis - initialAgeMillis))
-    return undefined;
-  return new Fields(response.fields.slice()).get('last-modified');
 }
 
 function lastMissing(first: number, end: number, stored: (n: number) => boolean): number {
