@@ -14,6 +14,7 @@ const NEEDED = {
   curl: 'curl',
   openssl: 'openssl',
   unshare: 'util-linux',
+  slowhttptest: 'slowhttptest',
 };
 const POLICY = '/usr/sbin/policy-rc.d';
 
