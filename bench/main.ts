@@ -10,6 +10,10 @@ const BENCHES: Readonly<Record<string, { help: string; run: (argv: readonly stri
     help: 'one edge server under autocannon: hits of several sizes, 304, ranges, misses',
     run: async (argv) => (await import('./edge.ts')).run(argv),
   },
+  idle: {
+    help: 'memory that ten thousand idle connections cost, each over cleartext and TLS',
+    run: async (argv) => (await import('./idle.ts')).run(argv),
+  },
 };
 
 async function main(argv: readonly string[]): Promise<void> {

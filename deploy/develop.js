@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** `npm test`, `npm run check` and `npm run bench` on any Node from 20 on; each installs what it lacks. */
+/** `npm test`, `npm run check`, `npm run bench` and `npm run fuzz` on any Node from 20 on; each installs what it lacks. */
 import { join } from 'node:path';
 import { ensureDebianPackages } from './debian-packages.js';
 import { Complaint, complain, ensurePackages, findNode, inForeground, ROOT } from './toolchain.js';
@@ -11,6 +11,7 @@ const PROGRAMS = {
     ['node_modules/@biomejs/biome/bin/biome', 'check', '.'],
   ],
   bench: [['bench/main.ts']],
+  fuzz: [['tests/fuzz/main.ts']],
 };
 
 try {

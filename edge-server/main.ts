@@ -69,8 +69,9 @@ export async function run(argv: readonly string[]): Promise<void> {
       link = await joinFleet(options, supervisor, { url, admin: adminUrl, draining: () => draining, log });
       closing.add('control link', link, () => link!.link.close());
     }
+    const tls = tlsPort === undefined ? undefined : addressText({ host: options.listenTls!.host, port: tlsPort });
     log.info(
-      { url, admin: adminUrl, workers: supervisor.count, upstream: options.upstream, volumes: options.cacheDir },
+      { url, tls, admin: adminUrl, workers: supervisor.count, upstream: options.upstream, volumes: options.cacheDir },
       'serving',
     );
   } catch (error) {

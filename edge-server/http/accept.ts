@@ -52,6 +52,12 @@ export function plainSocket(socket: Socket): Socket | undefined {
   return moved;
 }
 
+/** The client's end has been read, also when `end` has not been told yet. */
+export function inputEnded(socket: Socket): boolean {
+  const { _readableState: state } = socket as { _readableState?: { ended?: boolean } };
+  return socket.readableEnded || state?.ended === true;
+}
+
 /** Whether a client takes what is sent to it, looked at once a tick. Counts down to the kernel's queue, within one large write too. */
 export class SendProgress {
   #taken = 0;

@@ -12,8 +12,8 @@ export interface ConnectionContext {
   readonly parser: RequestParser;
   readonly roster: Roster;
   readonly counters: HttpCounters;
-  /** Takes the connection over, with the bytes that nobody has read; the connection object is dead afterwards. */
-  readonly handOver: (socket: Socket, unread: Buffer, peer: Peer) => void;
+  /** Takes the connection over, with the bytes that nobody has read, `ended` when no more will come; the connection object is dead afterwards. */
+  readonly handOver: (socket: Socket, unread: Buffer, peer: Peer, ended: boolean) => void;
   /** A fault of ours worth a log line. */
   readonly report: (what: string, details: Record<string, unknown>) => void;
 }

@@ -7,7 +7,7 @@
  * Budget: under 3 µs of our own a kept 1 KiB hit; guarded by the `small` scenario of the benchmark.
  */
 import type { Socket } from 'node:net';
-import { SendProgress } from './accept.ts';
+import { inputEnded, SendProgress } from './accept.ts';
 import type { ConnectionContext, Peer } from './connection-context.ts';
 import { ConnectionSink, type Outlet } from './connection-sink.ts';
 import type { EdgeRequest } from './exchange.ts';
@@ -142,7 +142,7 @@ export class Connection implements Member, Outlet {
       case 'head':
         if (limits.headerMillis > 0 && waited > limits.headerMillis) {
           counters.headerTimeouts++;
-          if (this.#phase === 'head') this.#refuse(408, 'header-timeout');
+          if (this.#phase === 'head') this.#refuse(408, 'header-timeout', true);
           else this.destroy();
         }
         break;
@@ -247,7 +247,7 @@ export class Connection implements Member, Outlet {
         this.#enter('handing-over');
         return -1;
       default:
-        this.#refuse(outcome.status, outcome.reason);
+        this.#refuse(outcome.status, outcome.reason, outcome.head);
         return -1;
     }
   }
@@ -269,9 +269,9 @@ export class Connection implements Member, Outlet {
     }
   }
 
-  #refuse(status: number, reason: RefusalReason): void {
+  #refuse(status: number, reason: RefusalReason, bodiless: boolean): void {
     this.#context.counters.refused++;
-    this.sendSmall(refusalBytes(status, reason));
+    this.sendSmall(refusalBytes(status, reason, bodiless));
     this.#close();
   }
 
@@ -297,7 +297,7 @@ export class Connection implements Member, Outlet {
     this.#context.roster.remove(this);
     this.#socket = undefined;
     this.#context.counters.handedOver++;
-    this.#context.handOver(socket, this.#held, this.#peer);
+    this.#context.handOver(socket, this.#held, this.#peer, this.#clientEnded || inputEnded(socket));
   }
 
   #hold(bytes: Buffer, from: number, to: number): void {

@@ -25,7 +25,9 @@ export class HandedConnection implements Member {
   response: ServerResponse | undefined;
   /** Nothing more is executed: refused, or the last response is on its way. */
   last = false;
-  #refusal: { status: number; reason: RefusalReason } | undefined;
+  #refusal: Buffer | undefined;
+  /** What was refused is the body of the newest request, which is open. */
+  #badBody = false;
   #bytesRead = 0;
   #sinceMillis: number;
   /** Part of a request head has come. */
@@ -58,19 +60,22 @@ export class HandedConnection implements Member {
     this.open--;
     this.#sinceMillis = this.#context.roster.nowMillis;
     this.#bytesRead = this.socket.bytesRead;
+    if (this.#refusal !== undefined && this.#badBody && this.open <= 1) return this.#refuseBody(this.#refusal);
     if (this.open > 0) return;
     if (this.#refusal !== undefined) this.#sendRefusal(this.#refusal);
     else if (this.draining) this.lingeringClose();
   }
 
-  /** Refuses what came last; answers that are still due go first. */
-  refuse(status: number, reason: RefusalReason): void {
+  /** Refuses what came last; answers that are still due go first. `method`: where its head could be read. */
+  refuse(status: number, reason: RefusalReason, method: string | undefined): void {
     if (this.last) return;
     this.last = true;
     this.#context.counters.refused++;
-    if (this.body !== undefined && !this.body.complete) this.#refuseBody(status, reason);
-    else if (this.open > 0) this.#refusal = { status, reason };
-    else this.#sendRefusal({ status, reason });
+    const refusal = refusalBytes(status, reason, method === undefined || method === 'HEAD');
+    this.#badBody = this.open > 0 && this.body !== undefined && !this.body.complete;
+    if (this.open > (this.#badBody ? 1 : 0)) this.#refusal = refusal;
+    else if (this.#badBody) this.#refuseBody(refusal);
+    else this.#sendRefusal(refusal);
   }
 
   /** Ends our side and gives the client a while to stop sending, so that a reset does not overtake the answer. */
@@ -114,7 +119,7 @@ export class HandedConnection implements Member {
       this.#sinceMillis = nowMillis;
     } else if (this.#heading && limits.headerMillis > 0 && waited > limits.headerMillis) {
       counters.headerTimeouts++;
-      this.refuse(408, 'header-timeout');
+      this.refuse(408, 'header-timeout', undefined);
     } else if (!this.#heading && limits.idleMillis > 0 && waited > limits.idleMillis) {
       counters.idleTimeouts++;
       this.lingeringClose();
@@ -130,14 +135,15 @@ export class HandedConnection implements Member {
   }
 
   /** The body of the request that is being answered is malformed: there is no answer to wait for. */
-  #refuseBody(status: number, reason: RefusalReason): void {
-    if (this.open === 1 && this.response?.headersSent === false) this.socket.write(refusalBytes(status, reason));
+  #refuseBody(refusal: Buffer): void {
+    this.#refusal = undefined;
+    if (this.open === 1 && this.response?.headersSent === false) this.socket.write(refusal);
     this.socket.once('finish', () => this.destroy());
     this.socket.end();
   }
 
-  #sendRefusal(refusal: { status: number; reason: RefusalReason }): void {
-    if (this.socket.writable) this.socket.write(refusalBytes(refusal.status, refusal.reason));
+  #sendRefusal(refusal: Buffer): void {
+    if (this.socket.writable) this.socket.write(refusal);
     this.lingeringClose();
   }
 }

@@ -100,6 +100,88 @@ describe('bodies', () => {
   });
 });
 
+describe('a client that ends its side before its last request is handed over', () => {
+  test.each([
+    ['reading through onread', true],
+    ['reading by data events', false],
+  ])('is answered, and the connection closes (%s)', async (_name, moveHandles) => {
+    const { connect, sinks } = await serve(
+      (request, sink) => {
+        if (request.target !== '/first') void mirror(request, sink);
+      },
+      {},
+      moveHandles,
+    );
+    const client = await connect();
+    client.send(`GET /first HTTP/1.1\r\n${H}\r\n${POST}Content-Length: 3\r\n\r\nabc`);
+    client.halfClose();
+    await eventually(() => sinks.length === 1);
+    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+    sinks[0]!.sendWhole(new ResponseHead(200, new Fields(), 5), Buffer.from('first'));
+    const { how, text } = await client.closed();
+    expect(how).toBe('end');
+    expect(text).toMatch(/first[\s\S]*<POST example.org \/up 1.1 abc>$/);
+  });
+});
+
+test('a response that fails before its turn ends the connection after those that are due, without a byte of it', async () => {
+  const { connect, sinks } = await serve(() => {});
+  const client = await connect();
+  client.send(`${POST}Content-Length: 1\r\n\r\n1GET /second HTTP/1.1\r\n${H}\r\n`);
+  await eventually(() => sinks.length === 2);
+  sinks[1]!.start(new ResponseHead(200, new Fields(), undefined));
+  sinks[1]!.abort('upstream failed');
+  sinks[0]!.sendWhole(new ResponseHead(200, new Fields(), 5), Buffer.from('first'));
+  const { text } = await client.closed();
+  expect(text).toMatch(/^HTTP\/1.1 200 OK\r\n[\s\S]*\r\n\r\nfirst$/);
+  expect(text.split('HTTP/1.1').length).toBe(2);
+});
+
+test('a malformed body is refused after the answers that are due before it', async () => {
+  const { connect, sinks } = await serve((request, sink) => {
+    if (request.target !== '/first') request.body?.on('error', () => sink.abort('body')).resume();
+  });
+  const client = await connect();
+  client.send(`POST /first HTTP/1.1\r\n${H}Content-Length: 1\r\n\r\n1${POST}Transfer-Encoding: chunked\r\n\r\nzz\r\n`);
+  await eventually(() => sinks.length === 2);
+  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+  sinks[0]!.sendWhole(new ResponseHead(200, new Fields(), 5), Buffer.from('first'));
+  expect((await client.closed()).text).toMatch(/^HTTP\/1.1 200 [\s\S]*first/);
+});
+
+test.each([
+  ['by our parser', `HEAD /#f HTTP/1.1\r\n${H}\r\n`],
+  ['by our parser, for its fields', `HEAD / HTTP/1.1\r\n\r\n`],
+])('a HEAD that is refused %s gets no body', async (_by, request) => {
+  const { connect } = await serve(mirror);
+  const client = await connect();
+  client.send(request);
+  const { how, text } = await client.closed();
+  expect(how).toBe('end');
+  expect(text).toMatch(/HTTP\/1.1 400 [\s\S]*\r\n\r\n$/);
+});
+
+test.each([
+  ["by node's parser", `HEAD / HTTP/1.1\r\nX: \0\r\n\r\n`],
+  ["after node's parser", `HEAD /#f HTTP/1.1\r\n${H}\r\n`],
+])('a HEAD that is refused %s gets no body', async (_by, request) => {
+  const { connect } = await serve(mirror);
+  const client = await connect();
+  client.send(`${POST}Content-Length: 1\r\n\r\n1`);
+  await client.until((all) => all.includes('/up 1.1 1>'));
+  client.send(request);
+  expect((await client.closed()).text).toMatch(/HTTP\/1.1 400 [\s\S]*\r\n\r\n$/);
+});
+
+test.each([600, 999, 99, 0])('a status that no response may have (%i) is sent as 502', async (status) => {
+  const { connect } = await serve((_request, sink) =>
+    sink.sendWhole(new ResponseHead(status, new Fields(), 0), undefined),
+  );
+  const client = await connect();
+  client.send(`GET / HTTP/1.1\r\n${H}Connection: close\r\n\r\n${''}`);
+  expect((await client.closed()).text).toMatch(/^HTTP\/1.1 502 /);
+});
+
 test('a client that ends in the middle of its body ends the connection, and the handler hears of it', async () => {
   const failed = Promise.withResolvers<void>();
   const over = Promise.withResolvers<boolean>();

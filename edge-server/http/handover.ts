@@ -28,21 +28,30 @@ export class HandoverServer {
     this.#server.on('request', (request, response) => this.#serve(request, response, 'none'));
     this.#server.on('checkContinue', (request, response) => this.#serve(request, response, 'continue'));
     this.#server.on('checkExpectation', (request, response) => this.#serve(request, response, 'unknown'));
-    this.#server.on('connect', (_request, socket) => this.#connections.get(socket)?.refuse(405, 'connect'));
+    this.#server.on('connect', (_request, socket) => this.#connections.get(socket)?.refuse(405, 'connect', 'CONNECT'));
     this.#server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
       const handed = this.#connections.get(socket);
       if (error.code === 'ECONNRESET' || !socket.writable || handed === undefined) socket.destroy();
-      else handed.refuse(...clientErrorRefusal(error));
+      else handed.refuse(...clientErrorRefusal(error), undefined);
     });
   }
 
-  /** Takes a connection of ours with the bytes that nobody has read. */
-  take(from: Socket, unread: Buffer, peer: Peer): void {
+  /** Takes a connection of ours with the bytes that nobody has read. `ended`: the client's end of it has been read. */
+  take(from: Socket, unread: Buffer, peer: Peer, ended: boolean): void {
     const moved = peer.scheme === 'https' ? undefined : plainSocket(from);
     const socket = moved ?? withoutListeners(from);
     this.#adopt(socket, peer, true);
+    if (ended && moved === undefined) {
+      // A stream that is over takes nothing back: node's parser is given the bytes, and the end, as it would hear them.
+      this.#server.emit('connection', socket);
+      socket.emit('data', unread);
+      socket.emit('end');
+      return;
+    }
     if (unread.length > 0) socket.unshift(unread);
     this.#server.emit('connection', socket);
+    // The handle tells an end once: the client gets its answer, and then the connection closes.
+    if (ended) socket.push(null);
     if (moved !== undefined) return;
     // Node's parser reads from the handle, past what we put back, until somebody listens to the stream itself.
     socket.on('data', () => {});
@@ -72,8 +81,8 @@ export class HandoverServer {
     const handed = this.#connections.get(message.socket);
     if (handed === undefined || handed.last) return;
     const understood = understand(message, handed.peer, this.#context);
-    if (understood.kind === 'refused') return handed.refuse(understood.status, understood.reason);
-    if (expects === 'unknown') return handed.refuse(417, 'expectation');
+    if (understood.kind === 'refused') return handed.refuse(understood.status, understood.reason, message.method);
+    if (expects === 'unknown') return handed.refuse(417, 'expectation', message.method);
     const { limits, counters, handler } = this.#context;
     const { request } = understood;
     const hasBody = request.body !== undefined;

@@ -68,7 +68,7 @@ export class Listener {
       roster: this.#roster,
       counters: this.counters,
       report: options.report ?? (() => {}),
-      handOver: (socket, unread, peer) => this.#handover.take(socket, unread, peer),
+      handOver: (...connection) => this.#handover.take(...connection),
     };
     this.#handover = new HandoverServer(this.#context);
   }

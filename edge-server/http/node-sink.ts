@@ -3,6 +3,7 @@
  * connection: nothing that an origin sent makes it throw, bytes are counted, a short body is cut and never ended.
  */
 import { type ServerResponse, STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
 import { Ending } from './ending.ts';
 import type { ResponseHead, ResponseSink } from './exchange.ts';
 import type { Fields } from './fields.ts';
@@ -105,7 +106,8 @@ export class NodeSink implements ResponseSink {
     if (this.#ending.over) return;
     this.#ended = true;
     const socket = this.#response.socket;
-    if (socket === null) this.#response.destroy();
+    // Its turn has not come: what is due before it goes whole, and then the connection ends without a byte of it.
+    if (socket === null) this.#response.once('socket', (assigned: Socket) => assigned.destroySoon());
     else if ('encrypted' in socket || socket.remoteAddress === undefined) socket.destroy();
     else socket.resetAndDestroy();
     this.#close();

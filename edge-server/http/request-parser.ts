@@ -25,7 +25,13 @@ export type HandOverReason = 'method' | 'http/1.0' | 'body' | 'expect';
 export type ParseOutcome =
   | { readonly kind: 'complete' /** Where the next request begins. */; readonly end: number; readonly head: ParsedHead }
   | { readonly kind: 'incomplete' }
-  | { readonly kind: 'refuse'; readonly status: 400 | 414 | 431 | 505; readonly reason: RefusalReason }
+  | {
+      readonly kind: 'refuse';
+      readonly status: 400 | 414 | 431 | 505;
+      readonly reason: RefusalReason;
+      /** It is a HEAD, whose refusal has no body either. */
+      readonly head: boolean;
+    }
   | { readonly kind: 'hand-over'; readonly why: HandOverReason };
 
 const [HT, LF, CR, SP, COLON] = [9, 10, 13, 32, 58];
@@ -70,46 +76,47 @@ export class RequestParser {
     const method =
       methodLength === 3 && isGet(bytes, headAt) ? 'GET' : isHead(bytes, headAt, methodLength) ? 'HEAD' : '';
     if (method === '') return { kind: 'hand-over', why: 'method' };
+    const head = method === 'HEAD';
 
     const targetAt = ++at;
     while (at < lineEnd && TARGET[bytes[at]!] === 1) at++;
-    if (at === lineEnd) return lineTooLong ? refuse(414, 'request-line-too-long') : INCOMPLETE;
-    if (bytes[at] !== SP || at === targetAt) return refuse(400, targetReason(bytes[at]!));
+    if (at === lineEnd) return lineTooLong ? refuse(414, 'request-line-too-long', head) : INCOMPLETE;
+    if (bytes[at] !== SP || at === targetAt) return refuse(400, targetReason(bytes[at]!), head);
     const targetEnd = at++;
 
-    if (at + 10 > lineEnd) return lineTooLong ? refuse(414, 'request-line-too-long') : INCOMPLETE;
+    if (at + 10 > lineEnd) return lineTooLong ? refuse(414, 'request-line-too-long', head) : INCOMPLETE;
     const version = versionAt(bytes, at);
-    if (version === 'other') return refuse(505, 'version');
-    if (version === undefined) return refuse(400, bytes[at + 8] === LF ? 'bare-lf' : 'version');
+    if (version === 'other') return refuse(505, 'version', head);
+    if (version === undefined) return refuse(400, bytes[at + 8] === LF ? 'bare-lf' : 'version', head);
     at += 10;
 
     const fieldsAt = at;
     const fieldsTooLarge = end - fieldsAt >= fieldBytes;
     const fieldsEnd = fieldsTooLarge ? fieldsAt + fieldBytes : end;
-    const short = fieldsTooLarge ? refuse(431, 'fields-too-large') : INCOMPLETE;
+    const short = fieldsTooLarge ? refuse(431, 'fields-too-large', head) : INCOMPLETE;
     const places = this.#places;
     let lines = 0;
     for (;;) {
       if (at === fieldsEnd) return short;
       if (bytes[at] === CR) {
         if (at + 1 === fieldsEnd) return short;
-        if (bytes[at + 1] !== LF) return refuse(400, 'bare-cr');
+        if (bytes[at + 1] !== LF) return refuse(400, 'bare-cr', head);
         at += 2;
         break;
       }
-      if (lines === fieldLines) return refuse(431, 'field-lines');
+      if (lines === fieldLines) return refuse(431, 'field-lines', head);
       const nameAt = at;
       while (at < fieldsEnd && TOKEN[bytes[at]!] === 1) at++;
       if (at === fieldsEnd) return short;
-      if (bytes[at] !== COLON || at === nameAt) return refuse(400, nameReason(bytes[at]!, at === nameAt));
+      if (bytes[at] !== COLON || at === nameAt) return refuse(400, nameReason(bytes[at]!, at === nameAt), head);
       const nameEnd = at++;
       while (at < fieldsEnd && (bytes[at] === SP || bytes[at] === HT)) at++;
       const valueAt = at;
       while (at < fieldsEnd && VALUE[bytes[at]!] === 1) at++;
       if (at === fieldsEnd) return short;
-      if (bytes[at] !== CR) return refuse(400, bytes[at] === LF ? 'bare-lf' : 'field-value');
+      if (bytes[at] !== CR) return refuse(400, bytes[at] === LF ? 'bare-lf' : 'field-value', head);
       if (at + 1 === fieldsEnd) return short;
-      if (bytes[at + 1] !== LF) return refuse(400, 'bare-cr');
+      if (bytes[at + 1] !== LF) return refuse(400, 'bare-cr', head);
       let valueEnd = at;
       while (valueEnd > valueAt && (bytes[valueEnd - 1] === SP || bytes[valueEnd - 1] === HT)) valueEnd--;
       places[lines * 4] = nameAt - headAt;
@@ -137,10 +144,11 @@ export class RequestParser {
       flat[i * 2] = text.slice(places[i * 4], places[i * 4 + 1]).toLowerCase();
       flat[i * 2 + 1] = text.slice(places[i * 4 + 2], places[i * 4 + 3]);
     }
+    const isHead = line.method === 'HEAD';
     const split = splitTarget(line.method, line.rawTarget, line.scheme);
-    if (split.kind === 'refused') return refuse(400, split.reason);
+    if (split.kind === 'refused') return refuse(400, split.reason, isHead);
     const verdict = fieldsVerdict(flat, line.version);
-    if (verdict.kind === 'refused') return refuse(400, verdict.reason);
+    if (verdict.kind === 'refused') return refuse(400, verdict.reason, isHead);
     if (line.version === '1.0') return { kind: 'hand-over', why: 'http/1.0' };
     if (verdict.body !== 'none') return { kind: 'hand-over', why: 'body' };
     if (verdict.expects) return { kind: 'hand-over', why: 'expect' };
@@ -170,8 +178,8 @@ function byteTable(allowed: (code: number) => boolean): Uint8Array {
   return Uint8Array.from({ length: 256 }, (_, code) => (allowed(code) ? 1 : 0));
 }
 
-function refuse(status: 400 | 414 | 431 | 505, reason: RefusalReason): ParseOutcome {
-  return { kind: 'refuse', status, reason };
+function refuse(status: 400 | 414 | 431 | 505, reason: RefusalReason, head = false): ParseOutcome {
+  return { kind: 'refuse', status, reason, head };
 }
 
 function isGet(bytes: Buffer, at: number): boolean {

@@ -32,7 +32,7 @@ export function isBodiless(status: number): boolean {
 
 /** A status that can be sent; 502 for one that an origin made up. */
 export function sendableStatus(status: number): number {
-  return Number.isInteger(status) && status >= 100 && status <= 999 ? status : 502;
+  return Number.isInteger(status) && status >= 100 && status <= 599 ? status : 502;
 }
 
 /** Name, value, … that are safe to send: bad names dropped, bad bytes of values replaced by spaces, framing left out. */
@@ -91,8 +91,9 @@ export function refusal(reason: RefusalReason): { readonly fields: string[]; rea
   };
 }
 
-/** A whole refusal; the connection is closed after it. */
-export function refusalBytes(status: number, reason: RefusalReason): Buffer {
+/** A whole refusal; the connection is closed after it. `bodiless`: of what is, or may be, a HEAD. */
+export function refusalBytes(status: number, reason: RefusalReason, bodiless: boolean): Buffer {
   const { fields, text } = refusal(reason);
-  return Buffer.from(headText(status, fields, { kind: 'length', bytes: text.length }, true) + text, 'latin1');
+  const body = bodiless ? '' : text;
+  return Buffer.from(headText(status, fields, { kind: 'length', bytes: body.length }, true) + body, 'latin1');
 }

@@ -24,6 +24,8 @@ export class Edge {
   readonly #child: ChildProcess;
   readonly #folder: string | undefined;
   readonly port: number;
+  /** 0 without `--listen-tls`. */
+  readonly tlsPort: number;
   readonly adminPort: number;
   /** What it wrote to stderr. */
   readonly output: () => string;
@@ -32,12 +34,14 @@ export class Edge {
     child: ChildProcess;
     folder: string | undefined;
     port: number;
+    tlsPort: number;
     adminPort: number;
     output: () => string;
   }) {
     this.#child = options.child;
     this.#folder = options.folder;
     this.port = options.port;
+    this.tlsPort = options.tlsPort;
     this.adminPort = options.adminPort;
     this.output = options.output;
   }
@@ -61,18 +65,19 @@ export class Edge {
       env: { PATH: process.env.PATH, TMPDIR: process.env.TMPDIR },
     });
     let output = '';
-    const serving = new Promise<{ url: string; admin: string }>((resolve, reject) => {
+    const serving = new Promise<{ url: string; tls?: string; admin: string }>((resolve, reject) => {
       const heard = (bytes: Buffer) => {
         output += bytes.toString();
         const line = output.split('\n').find((one) => one.includes('"msg":"serving"'));
-        if (line !== undefined) resolve(JSON.parse(line) as { url: string; admin: string });
+        if (line !== undefined) resolve(JSON.parse(line) as { url: string; tls?: string; admin: string });
       };
       child.stdout!.on('data', heard);
       child.stderr!.on('data', heard);
       child.once('exit', (code) => reject(new Error(`edge ended with ${code}: ${output}`)));
     });
-    const { url, admin } = await within(serving, 'the edge serving', 30_000);
-    return new Edge({ child, folder, port: portOf(url), adminPort: portOf(admin), output: () => output });
+    const { url, tls, admin } = await within(serving, 'the edge serving', 30_000);
+    const tlsPort = tls === undefined ? 0 : portOf(`https://${tls}`);
+    return new Edge({ child, folder, port: portOf(url), tlsPort, adminPort: portOf(admin), output: () => output });
   }
 
   get pid(): number {
