@@ -122,3 +122,21 @@ function frame(type: number, flags: number, stream: number, payload: Buffer): Bu
   head.writeUInt32BE(stream, 5);
   return Buffer.concat([head, payload]);
 }
+
+/** A sound request for `path` whose flow-control windows let the server send as much as it wants. */
+export function greedyRequest(authority: string, path: string): Buffer {
+  const most = Buffer.from([0x7f, 0xff, 0xff, 0xff]);
+  const fields: [string, string][] = [
+    [':method', 'GET'],
+    [':scheme', 'https'],
+    [':authority', authority],
+    [':path', path],
+  ];
+  const block = Buffer.concat(fields.flatMap(([name, value]) => [Buffer.from([0]), literal(name), literal(value)]));
+  return Buffer.concat([
+    PREFACE,
+    frame(TYPES.settings, 0, 0, Buffer.concat([Buffer.from([0, 4]), most])),
+    frame(TYPES.window, 0, 0, Buffer.from([0x7f, 0xfe, 0xff, 0xff])),
+    frame(TYPES.headers, 0x5, 1, block),
+  ]);
+}
