@@ -10,6 +10,8 @@ import { Registry, Tally } from '../runtime/metrics.ts';
 import type { ListenAddress } from '../runtime/options.ts';
 import { addressText } from '../runtime/options.ts';
 import { EDGE_COUNTERS } from './counters.ts';
+import type { ConfigFigures } from './reload.ts';
+import type { CertificateFigures } from './tls-material.ts';
 import type { WorkerReport } from './worker-messages.ts';
 
 export interface AdminSources {
@@ -18,6 +20,8 @@ export interface AdminSources {
   ready(): boolean;
   draining(): boolean;
   reports(): WorkerReport[];
+  configuration(): ConfigFigures;
+  certificates(): CertificateFigures;
 }
 
 export class Admin {
@@ -72,7 +76,12 @@ export class Admin {
       case '/metrics':
         return void this.#metrics(response);
       case '/v1/stat':
-        return json(response, 200, { appliance, workers: this.#sources.reports() });
+        return json(response, 200, {
+          appliance,
+          configuration: this.#sources.configuration(),
+          certificates: this.#sources.certificates(),
+          workers: this.#sources.reports(),
+        });
       default:
         return text(response, 404, 'here are /healthz, /readyz, /metrics and /v1/stat\n');
     }
@@ -81,6 +90,8 @@ export class Admin {
   async #metrics(response: ServerResponse): Promise<void> {
     const reports = this.#sources.reports();
     gather(this.#tally, reports);
+    gatherServices(this.#tally, reports);
+    gatherConfiguration(this.#tally, this.#sources.configuration(), this.#sources.certificates());
     tallyProgress(this.#fill, mergedProgress(reports.map(({ fill }) => fill)));
     text(response, 200, await this.#registry.metrics(), { 'content-type': this.#registry.contentType });
   }
@@ -117,6 +128,37 @@ function gather(tally: Tally<typeof EDGE_COUNTERS>, reports: readonly WorkerRepo
     reports.reduce((sum, { store }) => sum + store.corruptSlices, 0),
   );
   tally.set('event_loop_delay_seconds', Math.max(0, ...reports.map((report) => report.eventLoopDelayMillis)) / 1000);
+}
+
+function gatherServices(tally: Tally<typeof EDGE_COUNTERS>, reports: readonly WorkerReport[]): void {
+  const names = new Set(reports.flatMap(({ services }) => Object.keys(services)));
+  for (const name of names) {
+    const sum = (what: keyof WorkerReport['services'][string]) =>
+      reports.reduce((total, { services }) => total + (services[name]?.[what] ?? 0), 0);
+    tally.set('service_requests_total', sum('requests'), name);
+    tally.set('service_hits_total', sum('hits'), name);
+    tally.set('service_response_bytes_total', sum('bytes'), name);
+    tally.set('service_hit_bytes_total', sum('hitBytes'), name);
+    tally.set('service_errors_total', sum('errors'), name);
+  }
+}
+
+function gatherConfiguration(
+  tally: Tally<typeof EDGE_COUNTERS>,
+  configuration: ConfigFigures,
+  certificates: CertificateFigures,
+): void {
+  tally.set('config_loads_total', configuration.loaded, 'loaded');
+  tally.set('config_loads_total', configuration.refused, 'refused');
+  tally.set('config_good', configuration.good ? 1 : 0);
+  tally.set('config_loaded_timestamp_seconds', configuration.loadedMillis / 1000);
+  tally.set('config_restart_needed', configuration.restartNeeded.length > 0 ? 1 : 0);
+  tally.set('certificates', certificates.configured);
+  tally.set('certificates_failed', certificates.failed);
+  tally.set('certificate_loads_total', certificates.loaded, 'loaded');
+  tally.set('certificate_loads_total', certificates.refused, 'refused');
+  tally.set('certificate_expiry_timestamp_seconds', (certificates.soonestExpiryMillis ?? 0) / 1000);
+  tally.set('ticket_rotations_total', certificates.ticketRotations);
 }
 
 function text(response: ServerResponse, status: number, body: string, fields: Record<string, string> = {}): void {

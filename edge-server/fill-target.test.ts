@@ -18,7 +18,11 @@ async function setUp() {
   const policy = cachePolicy('safe', { canonicalHost: 'media.example.org' });
   return {
     store,
-    target: new FillTarget({ store, policy, host: 'media.example.org', scheme: 'http', owns: () => true }),
+    target: new FillTarget({
+      store,
+      filled: () => ({ policy, host: 'media.example.org', scheme: 'http' }),
+      owns: () => true,
+    }),
   };
 }
 

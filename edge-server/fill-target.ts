@@ -5,7 +5,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import type { FillHead, FillStore, FillWrite, HeldAsset } from '../fill/fill-store.ts';
 import { cacheKey } from './cache/key.ts';
-import { type CachePolicy, keyRule } from './cache/policy.ts';
+import { type CachePolicy, keyRule, policyAt } from './cache/policy.ts';
 import { storability } from './cache/storability.ts';
 import type { StoredResponse } from './cache/stored-response.ts';
 import { Fields } from './http/fields.ts';
@@ -14,10 +14,11 @@ import { SLICE_BYTES, type Store, type StoreWriter, type WriteOutcome } from './
 
 export interface FillTargetOptions {
   readonly store: Store;
-  readonly policy: CachePolicy;
-  /** Host and scheme under which clients ask for what is filled. */
-  readonly host: string;
-  readonly scheme: 'http' | 'https';
+  /**
+   * The policy of the service that is filled, and host and scheme under which clients ask for it; asked at each use,
+   * since a reload replaces them.
+   */
+  filled(): { readonly policy: CachePolicy; readonly host: string; readonly scheme: 'http' | 'https' };
   owns(key: string): boolean;
 }
 
@@ -45,7 +46,8 @@ export class FillTarget implements FillStore {
   }
 
   begin(path: string, head: FillHead, expected: { readonly sha256: string }): FillWrite | undefined {
-    const { store, policy } = this.#options;
+    const { store, filled } = this.#options;
+    const { policy } = filled();
     if (!this.owns(path)) return undefined;
     const key = this.#key(path);
     const received = {
@@ -54,7 +56,11 @@ export class FillTarget implements FillStore {
       requestMillis: head.requestMillis,
       responseMillis: head.responseMillis,
     };
-    const decided = storability({ method: 'GET', fields: new Fields(), hasBody: false, url: key }, received, policy);
+    const decided = storability(
+      { method: 'GET', fields: new Fields(), hasBody: false, url: key },
+      received,
+      policyAt(policy, path),
+    );
     if (!decided.store) return new RefusedWrite(decided.why);
     const response: StoredResponse = {
       ...decided.parts,
@@ -68,7 +74,7 @@ export class FillTarget implements FillStore {
   }
 
   #key(path: string): string {
-    const { host, scheme, policy } = this.#options;
+    const { host, scheme, policy } = this.#options.filled();
     const key = cacheKey({ scheme, authority: host, target: path }, keyRule(policy));
     // A path that does not normalise is nobody's; its own text can't collide with a URL.
     return key.ok ? key.key : `unusable:${path}`;

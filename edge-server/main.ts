@@ -1,6 +1,6 @@
 /**
  * `nearcast edge`: parses options, finds the ports, starts the supervisor, the admin listener and, in a fleet, the link
- * to the control plane. SIGTERM drains, SIGINT ends fast, SIGHUP reads the certificates again.
+ * to the control plane. SIGTERM drains, SIGINT ends fast, SIGHUP reads configuration and certificates again.
  */
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -12,19 +12,23 @@ import { systemClock } from '../runtime/clock.ts';
 import { Closing, endWithParent, onSignals } from '../runtime/closing.ts';
 import { EXIT, Fault, listenFault } from '../runtime/errors.ts';
 import { createLog } from '../runtime/log.ts';
-import { addressText, helpText, type ListenAddress, parseOptions } from '../runtime/options.ts';
+import { addressText, helpText, type ListenAddress } from '../runtime/options.ts';
 import { version } from '../runtime/version.ts';
 import { Admin } from './admin.ts';
+import { type EdgeConfiguration, readConfiguration } from './configuration.ts';
 import { ControlLink } from './control-link.ts';
 import { Load } from './load.ts';
 import { EDGE_OPTIONS, type EdgeOptions } from './options.ts';
+import { Reload } from './reload.ts';
 import { Supervisor } from './supervisor.ts';
+import { TlsMaterial } from './tls-material.ts';
 
 const HELP = `nearcast edge: one cache server, alone as a caching reverse proxy or as an appliance of a fleet
 
   npx nearcast edge --listen 127.0.0.1:8080 --admin 127.0.0.1:9080 --upstream http://127.0.0.1:8000 --cache-dir DIR
 
-Ready when GET /readyz on the admin address is 200. SIGTERM drains, SIGINT ends fast, SIGHUP reloads certificates.
+Ready when GET /readyz on the admin address is 200. SIGTERM drains, SIGINT ends fast, SIGHUP reloads services,
+policies, upstreams and certificates. Services by host are in the file of --config: see nearcast config schema.
 
 options:
 `;
@@ -35,11 +39,30 @@ export async function run(argv: readonly string[]): Promise<void> {
     process.stdout.write(HELP + helpText(EDGE_OPTIONS, 'edge'));
     process.exit(EXIT.done);
   }
-  const options = parseOptions(EDGE_OPTIONS, { part: 'edge', argv, env: process.env });
-  checkTogether(options);
+  const configuration = readConfiguration(argv, process.env);
+  const { options } = configuration;
+  fillSettings(options, 1);
   const log = createLog({ part: 'edge', instance: options.appliance });
   const closing = new Closing();
-  const supervisor = new Supervisor(options, log);
+  const tls = new TlsMaterial({
+    clock: systemClock,
+    log,
+    rotationMillis: options.ticketRotation,
+    onCertificates: (pairs) => supervisor.tell({ kind: 'certificates', pairs }),
+    onTicketKeys: (keys) => supervisor.tell({ kind: 'ticket-keys', keys }),
+  });
+  const supervisor = new Supervisor(bare(configuration), tls, log);
+  const reload = new Reload({
+    clock: systemClock,
+    log,
+    read: () => bare(readConfiguration(argv, process.env)),
+    running: () => supervisor.configuration,
+    apply: async (fresh) => {
+      await tls.configure(fresh.certificates);
+      supervisor.tell({ kind: 'certificates', pairs: tls.pairs });
+      await supervisor.configure(fresh);
+    },
+  });
   let draining = false;
   const end = async (drain: boolean) => {
     draining = drain;
@@ -49,6 +72,7 @@ export async function run(argv: readonly string[]): Promise<void> {
   };
   let link: { link: ControlLink; draining: () => void } | undefined;
   try {
+    if (options.listenTls !== undefined) await usableCertificate(tls, configuration);
     const port = await freePort(options.listen, 'listen');
     const tlsPort = options.listenTls === undefined ? undefined : await freePort(options.listenTls, 'listen-tls');
     const admin = new Admin({
@@ -57,21 +81,32 @@ export async function run(argv: readonly string[]): Promise<void> {
       ready: () => supervisor.ready,
       draining: () => supervisor.draining,
       reports: () => supervisor.reports(),
+      configuration: () => reload.figures,
+      certificates: () => tls.figures,
     });
     const adminPort = await admin.start(options.admin);
     closing.add('admin', admin, () => admin.close());
-    onSignals({ drain: () => end(true), fast: () => end(false), reload: () => supervisor.reload() });
+    onSignals({ drain: () => end(true), fast: () => end(false), reload: () => void reload.again() });
     endWithParent(() => void end(false).then(() => process.exit(EXIT.failed)));
     await supervisor.start({ port, tlsPort });
+    tls.start();
+    closing.add('tls', tls, () => tls.close());
     const url = options.publicUrl ?? `http://${addressText({ host: options.listen.host, port })}`;
     const adminUrl = `http://${addressText({ host: options.admin.host, port: adminPort })}`;
     if (options.control !== undefined) {
       link = await joinFleet(options, supervisor, { url, admin: adminUrl, draining: () => draining, log });
       closing.add('control link', link, () => link!.link.close());
     }
-    const tls = tlsPort === undefined ? undefined : addressText({ host: options.listenTls!.host, port: tlsPort });
     log.info(
-      { url, tls, admin: adminUrl, workers: supervisor.count, upstream: options.upstream, volumes: options.cacheDir },
+      {
+        url,
+        ...(tlsPort === undefined ? {} : { tls: addressText({ host: options.listenTls!.host, port: tlsPort }) }),
+        admin: adminUrl,
+        workers: supervisor.count,
+        upstream: options.upstream,
+        services: configuration.services.map(({ name }) => name),
+        volumes: options.cacheDir,
+      },
       'serving',
     );
   } catch (error) {
@@ -81,15 +116,20 @@ export async function run(argv: readonly string[]): Promise<void> {
   }
 }
 
-/** Options that only make sense together, and those whose form only their part knows. */
-function checkTogether(options: EdgeOptions): void {
-  fillSettings(options, 1);
-  if (options.listenTls !== undefined && (options.tlsCert === undefined || options.tlsKey === undefined))
-    throw new Fault('option-missing', '--listen-tls needs a certificate', {
-      source: 'operator',
-      fix: 'give --tls-cert FILE and --tls-key FILE',
-      exit: EXIT.usage,
-    });
+/** What workers are told: without places and sources, which are for messages. */
+function bare({ options, services, certificates }: EdgeConfiguration): EdgeConfiguration {
+  return { options, services, certificates };
+}
+
+/** At the start one certificate must be good; the others are told in the log and a metric. */
+async function usableCertificate(tls: TlsMaterial, { certificates }: EdgeConfiguration): Promise<void> {
+  await tls.configure(certificates);
+  if (tls.pairs.length > 0) return;
+  throw new Fault('certificate', tls.problems[0] ?? 'none is given', {
+    source: 'operator',
+    fix: 'give --tls-cert and --tls-key (or tls: in the file) a PEM certificate chain and its key',
+    exit: EXIT.usage,
+  });
 }
 
 /** The port to listen on, tried alone first: workers that share a port would not notice another process on it. */

@@ -11,19 +11,26 @@ export const EDGE_OPTIONS = {
   listenTls: {
     kind: 'address',
     default: undefined,
-    help: 'Where clients connect over HTTPS (HTTP/2 and HTTP/1.1 by ALPN); needs --tls-cert and --tls-key.',
+    help: 'Where clients connect over HTTPS (HTTP/2 and HTTP/1.1 by ALPN); needs --tls-cert and --tls-key, or tls: in the file.',
   },
   tlsCert: {
     kind: 'path',
     default: undefined,
     placeholder: 'FILE',
-    help: 'Certificate chain, PEM; read again when the file changes.',
+    help: 'Certificate chain, PEM; read again when the file changes, and at SIGHUP.',
   },
   tlsKey: {
     kind: 'path',
     default: undefined,
     placeholder: 'FILE',
-    help: 'Private key, PEM; read again when the file changes.',
+    help: 'Private key, PEM; read again when the file changes, and at SIGHUP.',
+  },
+  ticketRotation: {
+    kind: 'duration',
+    default: 12 * 3_600_000,
+    min: 1000,
+    max: 7 * 86_400_000,
+    help: 'How often the keys of TLS session tickets are replaced; sessions older than that begin with a full handshake.',
   },
   admin: {
     kind: 'address',
@@ -32,9 +39,8 @@ export const EDGE_OPTIONS = {
   },
   upstream: {
     kind: 'urls',
-    default: undefined,
-    required: true,
-    help: 'Where to fetch what is not here; repeat for further ones, asked in order.',
+    default: [],
+    help: 'Where to fetch what is not here; repeat for further ones, asked in order. Needed unless every service has its own.',
   },
   cacheDir: {
     kind: 'list',

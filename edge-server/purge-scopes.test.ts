@@ -1,10 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import type { PurgeEntry } from '../control-plane/api.ts';
 import type { KeyRule } from './cache/key.ts';
-import { purgesOf } from './purge-scopes.ts';
+import { type PurgeTargets, purgesOf } from './purge-scopes.ts';
+import { purgedHosts } from './service-policy.ts';
 
-const OWN_HOSTS: KeyRule = { query: { kind: 'keep' } };
-const ONE_HOST: KeyRule = { query: { kind: 'keep' }, canonicalHost: 'media.example.org' };
+const under = (rule: KeyRule): PurgeTargets => ({ ruleOf: () => rule, hostsOf: () => '*' });
+const OWN_HOSTS = under({ query: { kind: 'keep' } });
+const ONE_HOST = under({ query: { kind: 'keep' }, canonicalHost: 'media.example.org' });
 const entry = (selector: PurgeEntry['selector'], soft = false): PurgeEntry => ({
   number: 7,
   selector,
@@ -41,5 +43,21 @@ describe('purge selectors as scopes of the store', () => {
   it('what can name nothing here purges nothing and still moves the log on', () => {
     const [purge] = purgesOf(entry({ kind: 'url', url: 'ftp://example.org/a' }), OWN_HOSTS);
     expect(purge).toEqual({ scope: { kind: 'host', host: '' }, soft: false, logNumber: 7 });
+  });
+
+  it('a service is purged by its hosts as they are now, without those of other services', () => {
+    const services = [
+      { name: 'films', hosts: ['*.example.org'], canonicalHost: 'films.example.org' },
+      { name: 'shop', hosts: ['shop.example.org', '*'] },
+    ];
+    const targets: PurgeTargets = { ruleOf: () => undefined, hostsOf: (name) => purgedHosts(name, services) };
+    expect(purgesOf(entry({ kind: 'service', service: 'films' }), targets)[0]!.scope).toEqual({
+      kind: 'service',
+      hosts: '!* !shop.example.org *.example.org films.example.org',
+    });
+    expect(purgesOf(entry({ kind: 'service', service: 'other' }), targets)[0]!.scope).toEqual({
+      kind: 'host',
+      host: '',
+    });
   });
 });

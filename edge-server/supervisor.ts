@@ -3,15 +3,16 @@
  * answers the admin listener. It carries no traffic and never opens the store (architecture §3.2).
  */
 import { type ChildProcess, fork } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { FillManifest, PurgeEntry } from '../control-plane/api.ts';
 import { Fault, type FaultSource } from '../runtime/errors.ts';
 import type { Logger } from '../runtime/log.ts';
+import type { EdgeConfiguration } from './configuration.ts';
 import type { EdgeOptions } from './options.ts';
 import type { Purge } from './store/contract.ts';
+import type { TlsMaterial } from './tls-material.ts';
 import type { FromWorker, ToWorker, WorkerReport, WorkerStart } from './worker-messages.ts';
 
 /** Followed by the supervisor's process id. */
@@ -24,29 +25,42 @@ const ASK_DEADLINE_MILLIS = 5_000;
 interface Worker {
   readonly index: number;
   child: ChildProcess;
+  /** What its process began with, to see what has changed until it serves. */
+  start: WorkerStart;
   ready: boolean;
   report: WorkerReport | undefined;
   restarts: number;
 }
 
 export class Supervisor {
-  readonly #options: EdgeOptions;
+  #configuration: EdgeConfiguration;
+  readonly #tls: Pick<TlsMaterial, 'pairs' | 'ticketKeys'>;
   readonly #log: Logger;
   readonly #workers: Worker[] = [];
   readonly #asked = new Map<
     number,
     { resolve: (purges: readonly Purge[]) => void; reject: (error: Error) => void; timer: NodeJS.Timeout }
   >();
-  readonly #ticketKeys = randomBytes(48).toString('base64');
   #socketFolder = '';
   #ports: { readonly port: number; readonly tlsPort: number | undefined } = { port: 0, tlsPort: undefined };
   /** A read-only disk can't remember that it was set aside; we do, for restarted workers. */
   readonly #aside = new Map<string, string>();
   #nextAsk = 1;
   #closing = false;
-  constructor(options: EdgeOptions, log: Logger) {
-    this.#options = options;
+
+  constructor(configuration: EdgeConfiguration, tls: Pick<TlsMaterial, 'pairs' | 'ticketKeys'>, log: Logger) {
+    this.#configuration = configuration;
+    this.#tls = tls;
     this.#log = log;
+  }
+
+  get #options(): EdgeOptions {
+    return this.#configuration.options;
+  }
+
+  /** What workers run with, also one that is started from now on. */
+  get configuration(): EdgeConfiguration {
+    return this.#configuration;
   }
 
   get count(): number {
@@ -62,7 +76,7 @@ export class Supervisor {
     this.#socketFolder = await mkdtemp(join(tmpdir(), `${SOCKET_FOLDER}${process.pid}-`));
     await sweepSocketFolders();
     for (let index = 0; index < this.count; index++) {
-      const worker: Worker = { index, child: this.#fork(index), ready: false, report: undefined, restarts: 0 };
+      const worker: Worker = { index, ...this.#fork(index), ready: false, report: undefined, restarts: 0 };
       this.#workers.push(worker);
       // The first worker alone first: it reports a taken port or an unusable folder once, not once per core.
       await this.#untilReady(worker);
@@ -95,8 +109,16 @@ export class Supervisor {
     for (const worker of this.#workers) this.#send(worker, { kind: 'manifest', manifest });
   }
 
-  reload(): void {
-    for (const worker of this.#workers) this.#send(worker, { kind: 'reload' });
+  /** Puts services, policies and upstreams in force in running workers; resolves when each has them. */
+  async configure(configuration: EdgeConfiguration): Promise<void> {
+    this.#configuration = configuration;
+    const ready = this.#workers.filter((worker) => worker.ready);
+    await Promise.all(ready.map((worker) => this.#ask(worker, { kind: 'configure', ask: 0, configuration })));
+  }
+
+  /** New certificates or ticket keys, for every worker. */
+  tell(message: Extract<ToWorker, { kind: 'certificates' | 'ticket-keys' }>): void {
+    for (const worker of this.#workers) this.#send(worker, message);
   }
 
   /** Ends the workers: `drain` lets requests under way finish, within the option's deadline. */
@@ -115,22 +137,21 @@ export class Supervisor {
     await rm(this.#socketFolder, { recursive: true, force: true });
   }
 
-  #fork(index: number): ChildProcess {
+  #fork(index: number): { child: ChildProcess; start: WorkerStart } {
     const start: WorkerStart = {
-      options: this.#options,
+      configuration: this.#configuration,
       index,
       count: this.count,
       socketFolder: this.#socketFolder,
       ...this.#ports,
       aside: Object.fromEntries(this.#aside),
-      ticketKeys: this.#ticketKeys,
+      ticketKeys: this.#tls.ticketKeys,
+      certificates: this.#tls.pairs,
     };
-    const child = fork(new URL('./worker.ts', import.meta.url), [], {
-      env: { ...process.env, NEARCAST_WORKER_START: JSON.stringify(start) },
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    });
+    const child = fork(new URL('./worker.ts', import.meta.url), [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    child.send({ kind: 'start', start } satisfies ToWorker, () => {});
     child.on('message', (message: FromWorker) => this.#hear(index, message));
-    return child;
+    return { child, start };
   }
 
   async #untilReady(worker: Worker): Promise<void> {
@@ -174,6 +195,19 @@ export class Supervisor {
       child.on('exit', gone);
     });
     worker.ready = true;
+    this.#catchUp(worker);
+  }
+
+  /** A reload, a certificate or a rotation while it started was not for it to hear. */
+  #catchUp(worker: Worker): void {
+    const { configuration, certificates, ticketKeys } = worker.start;
+    const { pairs, ticketKeys: keys } = this.#tls;
+    if (ticketKeys !== keys) this.#send(worker, { kind: 'ticket-keys', keys });
+    if (JSON.stringify(certificates) !== JSON.stringify(pairs)) this.#send(worker, { kind: 'certificates', pairs });
+    if (configuration === this.#configuration) return;
+    this.#ask(worker, { kind: 'configure', ask: 0, configuration: this.#configuration }).catch((error: unknown) =>
+      this.#log.error({ worker: worker.index, error: String(error) }, 'worker runs with a former configuration'),
+    );
   }
 
   #watch(worker: Worker): void {
@@ -190,7 +224,7 @@ export class Supervisor {
 
   #restart(worker: Worker): void {
     if (this.#closing) return;
-    worker.child = this.#fork(worker.index);
+    Object.assign(worker, this.#fork(worker.index));
     this.#watch(worker);
     this.#untilReady(worker).then(
       () => {
@@ -250,7 +284,7 @@ export class Supervisor {
 
   #ask(
     worker: Worker,
-    message: Extract<ToWorker, { kind: 'apply-purges' | 'purges-changed' }>,
+    message: Extract<ToWorker, { kind: 'apply-purges' | 'purges-changed' | 'configure' }>,
   ): Promise<readonly Purge[]> {
     return new Promise((resolve, reject) => {
       const ask = this.#nextAsk++;

@@ -1,11 +1,13 @@
 /** What the supervisor and its workers say to each other over the IPC channel. */
 import type { FillManifest, FillProgress, PurgeEntry } from '../control-plane/api.ts';
-import type { EdgeOptions } from './options.ts';
+import type { EdgeConfiguration } from './configuration.ts';
+import type { CertificatePair } from './http/certificate-file.ts';
+import type { ServiceFigures } from './serve/counts.ts';
 import type { Purge, StoreStat } from './store/contract.ts';
 
-/** How a worker begins: in its environment as JSON, so that it is there before any module runs. */
+/** How a worker begins: the supervisor's first message. An environment would be too small for many services. */
 export interface WorkerStart {
-  readonly options: EdgeOptions;
+  readonly configuration: EdgeConfiguration;
   readonly index: number;
   readonly count: number;
   /** Folder of the Unix sockets between the workers. */
@@ -17,20 +19,24 @@ export interface WorkerStart {
   readonly aside: Readonly<Record<string, string>>;
   /** 48 bytes, base64: TLS session ticket keys that all workers share. */
   readonly ticketKeys: string;
+  /** The first is the default; none without TLS. */
+  readonly certificates: readonly CertificatePair[];
 }
 
 export type ToWorker =
+  | { readonly kind: 'start'; readonly start: WorkerStart }
   /** From the control plane's log: to be made durable by this worker, and in force in it. */
   | { readonly kind: 'apply-purges'; readonly ask: number; readonly entries: readonly PurgeEntry[] }
-  /** From a client's PURGE or an unsafe method that another worker served. */
-  | { readonly kind: 'apply-local-purges'; readonly ask: number; readonly purges: readonly Purge[] }
   /** Another worker has made purges durable: in force in this one when it answers. */
   | { readonly kind: 'purges-changed'; readonly ask: number; readonly purges: readonly Purge[] }
   | { readonly kind: 'purged'; readonly ask: number; readonly ok: boolean }
   | { readonly kind: 'manifest'; readonly manifest: FillManifest }
   | { readonly kind: 'changed'; readonly keys: readonly string[] }
   | { readonly kind: 'volume-failed'; readonly path: string; readonly why: string }
-  | { readonly kind: 'reload' }
+  /** To be in force when it answers. */
+  | { readonly kind: 'configure'; readonly ask: number; readonly configuration: EdgeConfiguration }
+  | { readonly kind: 'certificates'; readonly pairs: readonly CertificatePair[] }
+  | { readonly kind: 'ticket-keys'; readonly keys: string }
   | { readonly kind: 'close'; readonly drain: boolean };
 
 export type FromWorker =
@@ -59,6 +65,8 @@ export type FromWorker =
 /** Once a second. */
 export interface WorkerReport {
   readonly counters: Record<string, number | Record<string, number>>;
+  /** By name; empty where there are no services. */
+  readonly services: Readonly<Record<string, ServiceFigures>>;
   readonly connections: number;
   readonly eventLoopDelayMillis: number;
   readonly store: StoreStat;

@@ -13,24 +13,19 @@ import { EXIT, Fault, listenFault } from '../runtime/errors.ts';
 import { createLog } from '../runtime/log.ts';
 import { addressText } from '../runtime/options.ts';
 import { Flights } from './cache/collapse.ts';
-import { cachePolicy, keyRule } from './cache/policy.ts';
 import { FillTarget } from './fill-target.ts';
 import type { Handler } from './http/exchange.ts';
 import { createListener } from './http/listener.ts';
 import { Certificates } from './http/tls.ts';
-import type { EdgeOptions } from './options.ts';
 import { ownerOf } from './owner.ts';
 import { PurgeAnswers } from './purge-answers.ts';
 import { purgesOf } from './purge-scopes.ts';
 import { scrubbing } from './scrubbing.ts';
 import { AccessLog } from './serve/access-log.ts';
-import type { Fetched, ServeContext } from './serve/context.ts';
-import { Counts } from './serve/counts.ts';
-import { createHandler } from './serve/handler.ts';
+import type { Fetched } from './serve/context.ts';
 import { KeyMemory } from './serve/memory.ts';
-import { Popularity } from './serve/popularity.ts';
 import { relayed } from './serve/relay.ts';
-import { Slices } from './serve/slices.ts';
+import { Services, type SharedContext, upstreamLimits } from './services.ts';
 import type { Purge } from './store/contract.ts';
 import { openStore } from './store/open-store.ts';
 import { Upstreams } from './upstream/upstreams.ts';
@@ -39,24 +34,25 @@ import type { FromWorker, ToWorker, WorkerReport, WorkerStart } from './worker-m
 const REPORT_MILLIS = 1000;
 const LEADERS = 3;
 
-const start = JSON.parse(process.env.NEARCAST_WORKER_START ?? 'null') as WorkerStart;
-delete process.env.NEARCAST_WORKER_START;
+/** The supervisor's first message. It comes once; what follows it is for `main`. */
+function started(): Promise<WorkerStart> {
+  return new Promise((resolve) => {
+    process.once('message', (message: ToWorker) => {
+      if (message.kind === 'start') resolve(message.start);
+    });
+  });
+}
 
 function tell(message: FromWorker): void {
   if (process.connected) process.send!(message, undefined, {}, () => {});
 }
 
 async function main(): Promise<void> {
-  const { options, index, count } = start;
+  const start = await started();
+  const { index, count } = start;
+  const { options } = start.configuration;
   const log = createLog({ part: 'edge', instance: count > 1 ? `${options.appliance}/${index}` : options.appliance });
   const closing = new Closing();
-  const policy = cachePolicy(options.profile as 'safe' | 'rfc', {
-    ...(options.canonicalHost === '' ? {} : { canonicalHost: options.canonicalHost.toLowerCase() }),
-    forwardSurrogateFields: options.role === 'region',
-  });
-  const rule = keyRule(policy);
-  const counts = new Counts();
-  const popularity = new Popularity();
   const store = await openStore({
     memoryBytes: Math.floor(options.memory / count),
     diskBytes: options.disk,
@@ -70,8 +66,6 @@ async function main(): Promise<void> {
   });
   closing.add('store', store, () => store.close());
   const limits = upstreamLimits(options);
-  const upstreams = new Upstreams({ urls: options.upstream, limits, clock: systemClock });
-  closing.add('upstreams', upstreams, () => upstreams.close());
   const socketOf = (worker: number) => join(start.socketFolder, `worker-${worker}.sock`);
   const owners = Array.from({ length: count }, (_, worker) =>
     worker === index
@@ -93,30 +87,23 @@ async function main(): Promise<void> {
   if (accessLog !== undefined) closing.add('access log', accessLog, () => accessLog.close());
 
   const purged = new PurgeAnswers(tell);
-  const slices = new Slices();
   let draining = false;
-  const context: ServeContext = {
+  const shared: SharedContext = {
     appliance: options.appliance,
     store,
-    policy,
-    upstreams,
     flights: new Flights<Fetched>({ clock: systemClock, deadlineMillis: options.collapseTimeout, maxLeaders: LEADERS }),
-    slices,
-    counts,
-    popularity,
     accessLog,
     uncacheable: new KeyMemory(),
     backOff: new KeyMemory(),
     clock: systemClock,
     log,
     owns: count === 1 ? () => true : (key) => ownerOf(key, count) === index,
-    ownerOf: (key) => owners[ownerOf(key, count)] ?? upstreams,
+    ownerOf: (key) => owners[ownerOf(key, count)],
     async purge(purges: readonly Purge[]): Promise<void> {
       await store.applyPurges(purges);
-      counts.purges += purges.length;
+      services.purged(purges.length);
       if (count > 1) await purged.inEveryWorker(purges);
     },
-    mayPurge: (address) => options.purgeFrom.includes(address.startsWith('::ffff:') ? address.slice(7) : address),
     health: () =>
       options.control === undefined
         ? undefined
@@ -129,8 +116,9 @@ async function main(): Promise<void> {
             }),
           },
   };
-  slices.context = context;
-  const handler = createHandler(context);
+  const services = new Services(shared, start, start.configuration);
+  closing.add('services', services, () => services.close());
+  const { handle: handler } = services;
   const listener = createListener({
     handler,
     clock: systemClock,
@@ -151,16 +139,11 @@ async function main(): Promise<void> {
     await listener.listenPath(socketOf(index), fromWorkers);
   }
 
-  const publicUrl = new URL(
-    options.publicUrl ?? `http://${addressText({ host: options.listen.host, port: start.port })}`,
-  );
   const agent = new FillAgent({
     store: new FillTarget({
       store,
-      policy,
-      host: policy.canonicalHost ?? publicUrl.host,
-      scheme: publicUrl.protocol === 'https:' ? 'https' : 'http',
-      owns: context.owns,
+      filled: () => services.fill,
+      owns: shared.owns,
     }),
     clock: systemClock,
     log,
@@ -180,41 +163,40 @@ async function main(): Promise<void> {
   const reports = setInterval(() => {
     const report: WorkerReport = {
       counters: {
-        ...counts.snapshot(),
+        ...services.snapshot(),
         connections_refused_total: listener.counters.tooMany + listener.counters.tooManyFromAddress,
       },
+      services: services.figures(),
       connections: listener.counters.open,
       eventLoopDelayMillis: Math.max(0, delay.percentile(99) / 1e6 - 20),
       store: store.stat(),
       purgeLogNumber: store.purgeLogNumber,
       fill: agent.progress(),
-      popularity: popularity.take(),
+      popularity: services.takePopularity(),
     };
     delay.reset();
     tell({ kind: 'report', report });
   }, REPORT_MILLIS);
   closing.add('reports', reports, () => clearInterval(reports));
 
-  const shared = count > 1;
+  const reusePort = count > 1;
   try {
-    await listener.listen({ host: options.listen.host, port: start.port, reusePort: shared });
+    await listener.listen({ host: options.listen.host, port: start.port, reusePort });
   } catch (error) {
     throw listenFault(error, addressText({ host: options.listen.host, port: start.port }), 'listen');
   }
-  if (options.listenTls !== undefined) {
-    const certificates = await loadCertificates(options, Buffer.from(start.ticketKeys, 'base64'));
+  const certificates =
+    options.listenTls === undefined
+      ? undefined
+      : new Certificates(start.certificates, Buffer.from(start.ticketKeys, 'base64'));
+  if (options.listenTls !== undefined && certificates !== undefined) {
     try {
-      await listener.listenTls({ host: options.listenTls.host, port: start.tlsPort!, reusePort: shared }, certificates);
+      await listener.listenTls({ host: options.listenTls.host, port: start.tlsPort!, reusePort }, certificates);
     } catch (error) {
       throw listenFault(error, addressText(options.listenTls), 'listen-tls');
     }
   }
 
-  const reload = async () => {
-    for (const outcome of await listener.reloadCertificates())
-      if (!outcome.ok)
-        log.error({ why: outcome.reason, detail: outcome.detail }, 'certificate not reloaded, the old one stays');
-  };
   const close = async (drain: boolean) => {
     draining = drain;
     const outcomes = await closing.close((drain ? options.drainTimeout : 0) + 5000);
@@ -230,8 +212,8 @@ async function main(): Promise<void> {
   process.on('message', (message: ToWorker) => {
     switch (message.kind) {
       case 'apply-purges': {
-        const purges = message.entries.flatMap((entry) => purgesOf(entry, rule));
-        counts.purges += purges.length;
+        const purges = message.entries.flatMap((entry) => purgesOf(entry, services.purgeTargets));
+        services.purged(purges.length);
         return answer(
           message.ask,
           store.applyPurges(purges).then(() => purges),
@@ -253,38 +235,22 @@ async function main(): Promise<void> {
         return store.changed(message.keys);
       case 'volume-failed':
         return store.volumeFailed(message.path, message.why);
-      case 'reload':
-        return void reload();
+      case 'start':
+        return;
+      case 'configure':
+        services.apply(message.configuration);
+        return answer(message.ask, Promise.resolve([]));
+      case 'certificates':
+        if (message.pairs.length > 0) certificates?.replace(message.pairs);
+        return listener.renewTls();
+      case 'ticket-keys':
+        certificates?.rotateTicketKeys(Buffer.from(message.keys, 'base64'));
+        return listener.renewTls();
       case 'close':
         return void close(message.drain);
     }
   });
   tell({ kind: 'ready' });
-}
-
-function upstreamLimits(options: EdgeOptions) {
-  return {
-    connectMillis: options.upstreamConnectTimeout,
-    headMillis: options.upstreamHeadTimeout,
-    betweenBytesMillis: options.upstreamBodyTimeout,
-    connections: options.upstreamConnections,
-    retries: options.upstreamRetries,
-  };
-}
-
-async function loadCertificates(options: EdgeOptions, ticketKeys: Buffer): Promise<Certificates> {
-  const certificates = new Certificates(
-    [{ certificate: options.tlsCert ?? '', key: options.tlsKey ?? '' }],
-    ticketKeys,
-  );
-  for (const outcome of await certificates.reload(Date.now()))
-    if (!outcome.ok)
-      throw new Fault('certificate', `${outcome.detail ?? ''}: ${outcome.reason}`, {
-        source: 'operator',
-        fix: 'give --tls-cert and --tls-key a PEM certificate chain and its key',
-        exit: EXIT.usage,
-      });
-  return certificates;
 }
 
 // A terminal's Ctrl-C reaches every process of the group: the supervisor decides how workers end.

@@ -13,15 +13,25 @@ export interface MetricSpec {
   /** When an operator should care, one sentence. */
   advice: string;
   /** Label name and its closed set of values; never a path, an address or a URL. */
-  label?: { name: string; values: readonly string[] };
+  label?: {
+    name: string;
+    values: readonly string[];
+    /** True where values come from the configuration: each one set is known from then on, at most `MOST_LABELS`. */
+    open?: boolean;
+  };
 }
 
 export type MetricTable = Readonly<Record<string, MetricSpec>>;
+
+/** Series of one metric with an open label, for good. */
+export const MOST_LABELS = 1000;
 
 /** Plain numbers behind a metric table. `add` and `set` are what the hot path calls. */
 export class Tally<T extends MetricTable> {
   readonly table: T;
   readonly #values = new Map<string, number>();
+  /** Values of open labels, by metric. */
+  readonly #opened = new Map<string, Set<string>>();
 
   constructor(table: T) {
     this.table = table;
@@ -35,7 +45,19 @@ export class Tally<T extends MetricTable> {
   }
 
   set(name: keyof T & string, value: number, label = ''): void {
+    if (this.table[name]!.label?.open === true && !this.#open(name, label)) return;
     this.#values.set(slot(name, label), value);
+  }
+
+  #open(name: string, label: string): boolean {
+    const opened = this.#opened.get(name) ?? new Set();
+    this.#opened.set(name, opened);
+    if (opened.size < MOST_LABELS) opened.add(label);
+    return opened.has(label);
+  }
+
+  #labels(name: string, spec: MetricSpec): Iterable<string> {
+    return spec.label?.open === true ? (this.#opened.get(name) ?? []) : (spec.label?.values ?? ['']);
   }
 
   get(name: keyof T & string, label = ''): number {
@@ -59,7 +81,7 @@ export class Tally<T extends MetricTable> {
       const collect = (metric: { set?: Gauge['set'] } & Pick<Counter, 'reset' | 'inc'>) => {
         refresh?.();
         metric.reset();
-        for (const value of spec.label?.values ?? ['']) {
+        for (const value of this.#labels(name, spec)) {
           const labels = spec.label === undefined ? {} : { [spec.label.name]: value };
           const amount = this.get(name, value);
           if (metric.set !== undefined) metric.set(labels, amount);

@@ -6,7 +6,7 @@ export interface ListenAddress {
   port: number;
 }
 
-interface Kinds {
+export interface Kinds {
   string: string;
   integer: number;
   number: number;

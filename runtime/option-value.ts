@@ -46,8 +46,13 @@ export function convert(spec: OptionSpec, raw: unknown, place: string): unknown 
           .filter((one) => one !== '')
           .map((one) => url(one, bad)),
       );
-    case 'list':
-      return Object.freeze(text.split(',').filter((one) => one !== ''));
+    case 'list': {
+      const members = text.split(',').filter((one) => one !== '');
+      for (const one of members)
+        if (spec.values !== undefined && !spec.values.includes(one))
+          throw bad(`'${one}' is none of ${spec.values.join(', ')}`);
+      return Object.freeze(members);
+    }
     case 'string':
     case 'path':
       if (spec.values !== undefined && !spec.values.includes(text))

@@ -147,7 +147,7 @@ describe('what is wrong is named with its place and the fix', () => {
   test.each([
     ['memory: 2MiB\nworkers: 1\n\nwrokers: 2\n', ":4:1: key 'wrokers' is unknown", 'did you mean workers?'],
     ['memory: 2MiB\nworkers: lots\n', ":2:1: workers: 'lots' is not a whole number", 'give N, e.g. 1'],
-    ['workers: 1\nmemory: {a: 1}\n', ":2:1: 'memory' must be a single value or a list", 'see --help for --memory'],
+    ['workers: 1\nmemory: {a: 1}\n', ':2:1: memory: must be a single value', 'give SIZE'],
     ['workers: 1\n  memory: 2\n', ':1:', 'correct the YAML there'],
     ['workers: 1\nworkers: 2\n', ':2:1: ', 'correct the YAML there'],
     ['- workers\n', ': the top must be a map of options', 'write `option: value` lines'],

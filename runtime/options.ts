@@ -4,7 +4,8 @@
  * Precedence: command line, then `NEARCAST_<PART>_<OPTION>`, then the file given with `--config`, then the default.
  */
 import { readFileSync } from 'node:fs';
-import { isMap, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
+import { type ConfigDocument, readConfigText } from './config-file.ts';
+import type { Shape } from './config-shape.ts';
 import { EXIT, Fault } from './errors.ts';
 import { nearest } from './nearest.ts';
 import type { OptionsOf, OptionTable } from './option-table.ts';
@@ -25,10 +26,31 @@ export interface ParseInput {
 
 /** Parses and freezes. Throws a usage `Fault` that names the place (flag, variable, or file:line:column) and the fix. */
 export function parseOptions<const T extends OptionTable>(table: T, input: ParseInput): OptionsOf<T> {
+  return readOptions(table, input).options;
+}
+
+export interface ReadOptions<T extends OptionTable> {
+  readonly options: OptionsOf<T>;
+  /** Where each value comes from: `--flag`, a variable, `file:line:column: key`, or `default`. */
+  readonly sources: Readonly<Record<keyof T, string>>;
+  /** The file of `--config`, with what it holds beyond options; undefined without one. */
+  readonly document: ConfigDocument | undefined;
+}
+
+/** The same with where each value comes from. `sections` are what the file may hold beside the options. */
+export function readOptions<const T extends OptionTable>(
+  table: T,
+  input: ParseInput,
+  sections: Shape = {},
+): ReadOptions<T> {
   const given = new Map<string, { raw: unknown; place: string }>();
   const { flags, config } = readArgv(table, input);
   const file = config ?? input.file;
-  if (file !== undefined) for (const [name, entry] of readYaml(table, file)) given.set(name, entry);
+  const document = file === undefined ? undefined : readConfigText(configText(file), file, { ...table, ...sections });
+  const [problem] = document?.problems ?? [];
+  if (problem !== undefined) throw problem;
+  const parsed: Record<string, unknown> = {};
+  const sources: Record<string, string> = {};
   for (const name of Object.keys(table)) {
     const variable = variableName(input.part, name);
     const raw = input.env?.[variable];
@@ -36,16 +58,23 @@ export function parseOptions<const T extends OptionTable>(table: T, input: Parse
   }
   for (const [name, entry] of flags) given.set(name, entry);
 
-  const parsed: Record<string, unknown> = {};
   for (const [name, spec] of Object.entries(table)) {
     const entry = given.get(name);
+    sources[name] = entry?.place ?? 'default';
     if (entry !== undefined) parsed[name] = convert(spec, entry.raw, entry.place);
-    else if (spec.default !== undefined) parsed[name] = spec.default;
+    else if (document !== undefined && Object.hasOwn(document.values, name)) {
+      parsed[name] = document.values[name];
+      sources[name] = document.place(document.values, name);
+    } else if (spec.default !== undefined) parsed[name] = spec.default;
     else if (spec.required === true)
       throw usage('option-missing', `--${flagName(name)} is required`, `give --${flagName(name)} ${placeholder(spec)}`);
     else parsed[name] = undefined;
   }
-  return Object.freeze(parsed) as OptionsOf<T>;
+  return {
+    options: Object.freeze(parsed) as OptionsOf<T>,
+    sources: sources as Record<keyof T, string>,
+    document,
+  };
 }
 
 /** The `--help` text of a table, one aligned block. */
@@ -124,10 +153,9 @@ function unknownOption(place: string, word: string, known: readonly string[], pr
   );
 }
 
-function* readYaml(table: OptionTable, file: string): Generator<[string, { raw: unknown; place: string }]> {
-  let text: string;
+function configText(file: string): string {
   try {
-    text = readFileSync(file, 'utf8');
+    return readFileSync(file, 'utf8');
   } catch (error) {
     throw new Fault('config-unreadable', `${file}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`, {
       source: 'operator',
@@ -135,29 +163,5 @@ function* readYaml(table: OptionTable, file: string): Generator<[string, { raw: 
       exit: EXIT.usage,
       cause: error,
     });
-  }
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines });
-  const place = (offset: number) => {
-    const { line, col } = lines.linePos(offset);
-    return `${file}:${line}:${col}`;
-  };
-  const broken = document.errors[0];
-  if (broken !== undefined)
-    throw usage('config-syntax', `${place(broken.pos[0])}: ${broken.message.split('\n')[0]}`, 'correct the YAML there');
-  if (document.contents === null) return;
-  if (!isMap(document.contents))
-    throw usage('config-syntax', `${file}: the top must be a map of options`, 'write `option: value` lines');
-  const byFlag = new Map(Object.keys(table).map((name) => [flagName(name), name]));
-  for (const pair of document.contents.items) {
-    const key = isScalar(pair.key) ? String(pair.key.value) : '';
-    const at = place((pair.key as { range?: [number, number, number] }).range?.[0] ?? 0);
-    const name = byFlag.get(key);
-    if (name === undefined) throw unknownOption(`${at}: key '${key}'`, key, [...byFlag.keys()], '');
-    const value = pair.value;
-    const raw = isScalar(value) ? value.value : isSeq(value) ? value.toJSON() : undefined;
-    if (raw === undefined)
-      throw usage('option-value', `${at}: '${key}' must be a single value or a list`, `see --help for --${key}`);
-    yield [name, { raw, place: `${at}: ${key}` }];
   }
 }

@@ -93,6 +93,8 @@ function lifetime(
     return [until === undefined ? 0 : Math.max(0, until - date), 'expires'];
   }
   if (directives.noCache) return [0, 'none'];
+  const byStatus = policy.statusTtlMillis.get(response.status);
+  if (byStatus !== undefined) return assumed(byStatus, NEGATIVE.has(response.status) ? 'negative' : 'default');
   if (!HEURISTIC.has(response.status) && !directives.public) return [0, 'none'];
   const modified = policy.heuristics ? lastModifiedMillisOf(response) : undefined;
   if (modified !== undefined && modified < date)

@@ -29,6 +29,8 @@ export interface CachePolicy {
   readonly defaultTtlMillis: number;
   /** For 404, 405, 410, 414 and 501 about which the origin says nothing; 0 for none. */
   readonly negativeTtlMillis: number;
+  /** By status, for those about which the origin says nothing; before the two above and heuristics. 0 for none. */
+  readonly statusTtlMillis: ReadonlyMap<number, number>;
   /** Raises a positive lifetime; never one of 0, which asks for validation. 0 for none. */
   readonly minTtlMillis: number;
   /** Lowers any lifetime. `Infinity` for none. */
@@ -48,6 +50,8 @@ export interface CachePolicy {
   readonly deceptionGuard: boolean;
   /** Whether a POST whose Content-Location is its own target is stored for GET (RFC 9110 §9.3.3). */
   readonly storePost: boolean;
+  /** Other lifetimes below a path prefix, the longest prefix first; see `policyAt`. */
+  readonly paths: readonly { readonly prefix: string; readonly policy: CachePolicy }[];
 }
 
 const DAY_MILLIS = 86_400_000;
@@ -67,6 +71,7 @@ export const RFC_POLICY: CachePolicy = Object.freeze({
   heuristicCapMillis: DAY_MILLIS,
   defaultTtlMillis: 0,
   negativeTtlMillis: 5_000,
+  statusTtlMillis: new Map<number, number>(),
   minTtlMillis: 0,
   maxTtlMillis: Number.POSITIVE_INFINITY,
   staleWhileRevalidateMillis: 0,
@@ -76,6 +81,7 @@ export const RFC_POLICY: CachePolicy = Object.freeze({
   requestErrorCapMillis: 60_000,
   deceptionGuard: true,
   storePost: true,
+  paths: Object.freeze([]),
 } as const);
 
 /** What an appliance does unless its service says otherwise: no cookie, no error of one client, no load chosen by clients. */
@@ -91,12 +97,38 @@ export const SAFE_POLICY: CachePolicy = Object.freeze({
   storePost: false,
 } as const);
 
-export type PolicyOverrides = Partial<Omit<CachePolicy, 'profile'>>;
+export type PolicyOverrides = Partial<Omit<CachePolicy, 'profile' | 'paths'>>;
+
+/** What may differ below a path prefix: how long responses live. */
+export type PathOverrides = Partial<
+  Pick<
+    CachePolicy,
+    | 'defaultTtlMillis'
+    | 'negativeTtlMillis'
+    | 'statusTtlMillis'
+    | 'minTtlMillis'
+    | 'maxTtlMillis'
+    | 'staleWhileRevalidateMillis'
+    | 'staleIfErrorMillis'
+  >
+>;
 
 /** A profile with a service's overrides, frozen. */
-export function cachePolicy(profile: 'rfc' | 'safe', overrides: PolicyOverrides = {}): CachePolicy {
-  const base = profile === 'rfc' ? RFC_POLICY : SAFE_POLICY;
-  return Object.freeze({ ...base, ...overrides });
+export function cachePolicy(
+  profile: 'rfc' | 'safe',
+  overrides: PolicyOverrides = {},
+  paths: readonly { readonly prefix: string; readonly overrides: PathOverrides }[] = [],
+): CachePolicy {
+  const base = { ...(profile === 'rfc' ? RFC_POLICY : SAFE_POLICY), ...overrides };
+  const below = paths.map(({ prefix, overrides: own }) => ({ prefix, policy: Object.freeze({ ...base, ...own }) }));
+  below.sort((a, b) => b.prefix.length - a.prefix.length);
+  return Object.freeze({ ...base, paths: Object.freeze(below) });
+}
+
+/** The policy of a normalised path: that of the longest prefix, else the service's own. */
+export function policyAt(policy: CachePolicy, path: string): CachePolicy {
+  for (const below of policy.paths) if (path.startsWith(below.prefix)) return below.policy;
+  return policy;
 }
 
 /** The part of a policy that makes keys. */

@@ -17,11 +17,16 @@ export type Vary =
 export interface VaryNormalisation {
   /** `reduce`: to the set of br, gzip, zstd that the client takes; `upstreamAcceptEncoding` sends the same upstream. */
   readonly acceptEncoding: 'reduce' | 'exact';
+  /** With `reduce`: one coding instead of the set, the first of these that the client takes, for a cache that compresses. */
+  readonly preferredCodings?: CodingPreference | undefined;
   /** `sort`: by weight, then by name, since order has no meaning of its own (RFC 9110 §12.5.4); some origins use it. */
   readonly acceptLanguage: 'sort' | 'keep-order';
   /** Spaces around commas: dropped in every field, or only in those known to be lists. */
   readonly listSpace: 'every-field' | 'known-lists';
 }
+
+/** Set of codings, in the form that `reducedAcceptEncoding` gives it → the one that is preferred. */
+export type CodingPreference = ReadonlyMap<string, string>;
 
 const NAME = /^[!#$%&'*+\-.^_`|~\dA-Za-z]{1,100}$/;
 /** More names than this select nothing that would be asked for twice. */
@@ -70,9 +75,27 @@ export function variantOf(vary: readonly string[], request: Fields, normalisatio
 /** The Accept-Encoding to send upstream so that the origin sees what the variant says; `undefined` leaves it out. */
 export function upstreamAcceptEncoding(
   value: string | undefined,
-  normalisation: Pick<VaryNormalisation, 'acceptEncoding'>,
+  normalisation: Pick<VaryNormalisation, 'acceptEncoding' | 'preferredCodings'>,
 ): string | undefined {
-  return normalisation.acceptEncoding === 'reduce' ? reducedAcceptEncoding(value) : value;
+  return normalisation.acceptEncoding === 'reduce' ? selectingCodings(value, normalisation.preferredCodings) : value;
+}
+
+/** What a client's Accept-Encoding comes down to: the set of codings, or the one of them that is preferred. */
+function selectingCodings(value: string | undefined, preference: CodingPreference | undefined): string {
+  const set = reducedAcceptEncoding(value);
+  return preference?.get(set) ?? set;
+}
+
+/** A preference over every set of codings: the first of `codings` that is in the set, else the set as it is. */
+export function codingPreference(codings: readonly string[]): CodingPreference {
+  const preference = new Map<string, string>();
+  for (const set of SETS)
+    for (const refusing of ['', ', identity;q=0']) {
+      const coding = codings.find((one) => set.split(', ').includes(one));
+      preference.set(set + refusing, coding ?? 'identity');
+    }
+  preference.set('identity;q=0', 'identity;q=0');
+  return preference;
 }
 
 /**
@@ -126,7 +149,8 @@ const SETS = ['identity', 'br', 'gzip', 'br, gzip', 'zstd', 'br, zstd', 'gzip, z
 
 /** Absent stays absent (it matches only absent), except where the normal form gives it a meaning. */
 function selectingValue(name: string, value: string | undefined, normalisation: VaryNormalisation): string | undefined {
-  if (name === 'accept-encoding' && normalisation.acceptEncoding === 'reduce') return reducedAcceptEncoding(value);
+  if (name === 'accept-encoding' && normalisation.acceptEncoding === 'reduce')
+    return selectingCodings(value, normalisation.preferredCodings);
   if (value === undefined) return undefined;
   if (name === 'accept-language') return normalLanguages(value, normalisation.acceptLanguage === 'sort');
   if (normalisation.listSpace === 'every-field' || LISTS.has(name)) return withoutListSpace(value);

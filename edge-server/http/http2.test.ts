@@ -3,12 +3,13 @@ import { type ClientHttp2Session, connect, constants, type OutgoingHttpHeaders }
 import { connect as connectTls } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { VirtualClock } from '../../runtime/clock.ts';
+import type { CertificateFiles } from './certificate-file.ts';
 import { type EdgeRequest, type Handler, ResponseHead, type ResponseSink } from './exchange.ts';
 import { Fields } from './fields.ts';
 import { createListener, type Listener } from './listener.ts';
 import { eventually } from './served.ts';
-import { type CertificateFolder, certificateFolder } from './test-certificate.ts';
-import { type CertificateFiles, Certificates } from './tls.ts';
+import { type CertificateFolder, certificateFolder, pairsOf } from './test-certificate.ts';
+import { Certificates } from './tls.ts';
 
 let folder: CertificateFolder;
 let files: CertificateFiles;
@@ -35,8 +36,7 @@ const echo: Handler = async (request, sink) => {
 
 async function secure(handler: Handler = echo) {
   const clock = new VirtualClock(Date.now());
-  const certificates = new Certificates([files]);
-  await certificates.reload(clock.now());
+  const certificates = new Certificates(await pairsOf(files));
   const requests: EdgeRequest[] = [];
   const sinks: ResponseSink[] = [];
   const listener = createListener({

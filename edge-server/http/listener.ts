@@ -5,7 +5,6 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls';
 import type { Clock } from '../../runtime/clock.ts';
-import type { Outcome } from '../../runtime/outcome.ts';
 import { type ReadBuffer, readByEvents, readingSocket } from './accept.ts';
 import { Connection } from './connection.ts';
 import type { ConnectionContext, Peer } from './connection-context.ts';
@@ -15,7 +14,7 @@ import { serveHttp2 } from './http2.ts';
 import { DEFAULT_LIMITS, type HttpLimits } from './limits.ts';
 import { RequestParser } from './request-parser.ts';
 import { addressGroup, clientAddress, createHttpCounters, type HttpCounters, Roster } from './roster.ts';
-import type { CertificateProblem, Certificates } from './tls.ts';
+import type { Certificates } from './tls.ts';
 
 export interface ListenerOptions {
   readonly handler: Handler;
@@ -78,11 +77,10 @@ export class Listener {
     return this.#listen(on, (socket) => this.#acceptCleartext(socket));
   }
 
-  /** Listens for TLS with ALPN h2 and http/1.1. Load the certificates (`reload`) first. */
+  /** Listens for TLS with ALPN h2 and http/1.1. */
   listenTls(on: ListenOn, certificates: Certificates): Promise<Bound> {
     const server = createTlsServer({
       ...certificates.serverOptions(this.limits.handshakeMillis),
-      ...certificates.defaultOptions(),
       allowHalfOpen: true,
       noDelay: true,
     });
@@ -116,18 +114,12 @@ export class Listener {
     });
   }
 
-  /** Reads certificates again; what fails keeps the old one and is counted. New handshakes use the new ones. */
-  async reloadCertificates(): Promise<Outcome<string, CertificateProblem>[]> {
-    const all: Outcome<string, CertificateProblem>[] = [];
+  /** After `replace` or `rotateTicketKeys`: new handshakes use the new ones, connections stay. */
+  renewTls(): void {
     for (const { server, certificates } of this.#tls) {
-      const outcomes = await certificates.reload(this.#clock.now());
-      for (const outcome of outcomes) if (!outcome.ok) this.counters.tlsFailures++;
-      all.push(...outcomes);
-      const fresh = certificates.defaultOptions();
-      if (fresh !== undefined) server.setSecureContext(fresh);
+      server.setSecureContext(certificates.defaultOptions());
       if (certificates.ticketKeys !== undefined) server.setTicketKeys(certificates.ticketKeys);
     }
-    return all;
   }
 
   /** Stops accepting, lets what runs finish with `Connection: close`, cuts the rest at the deadline. */

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { CertificateFiles } from './tls.ts';
+import { type CertificateFiles, type CertificatePair, readCertificate } from './certificate-file.ts';
 
 export interface CertificateFolder {
   /** Makes (or replaces) the certificate called `name`, good for these DNS names. */
@@ -28,4 +28,15 @@ export function certificateFolder(): CertificateFolder {
     },
     remove: () => rmSync(folder, { recursive: true, force: true }),
   };
+}
+
+/** Reads what must be good. */
+export async function pairsOf(...files: readonly CertificateFiles[]): Promise<CertificatePair[]> {
+  return Promise.all(
+    files.map(async (one) => {
+      const outcome = await readCertificate(one, Date.now());
+      if (!outcome.ok) throw new Error(`${outcome.reason}: ${outcome.detail}`);
+      return outcome.value;
+    }),
+  );
 }

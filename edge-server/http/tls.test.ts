@@ -4,13 +4,14 @@ import { connect as connectTcp } from 'node:net';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { VirtualClock } from '../../runtime/clock.ts';
+import { type CertificateFiles, readCertificate } from './certificate-file.ts';
 import { type Handler, ResponseHead } from './exchange.ts';
 import { Fields } from './fields.ts';
 import { createListener, type Listener } from './listener.ts';
 import { type RawClient, wrap } from './raw-client.ts';
 import { eventually } from './served.ts';
-import { type CertificateFolder, certificateFolder } from './test-certificate.ts';
-import { type CertificateFiles, Certificates } from './tls.ts';
+import { type CertificateFolder, certificateFolder, pairsOf } from './test-certificate.ts';
+import { Certificates } from './tls.ts';
 
 const H = 'Host: a.example.org\r\n';
 const get = (target: string, fields = '') => `GET ${target} HTTP/1.1\r\n${H}${fields}\r\n`;
@@ -38,12 +39,11 @@ afterEach(async () => {
 
 async function secure(files: readonly CertificateFiles[], handler: Handler = echo, ticketKeys?: Buffer) {
   const clock = new VirtualClock(Date.now());
-  const certificates = new Certificates(files, ticketKeys);
-  await certificates.reload(clock.now());
+  const certificates = new Certificates(await pairsOf(...files), ticketKeys);
   const listener = createListener({ clock, handler });
   open.push(listener);
   const { port } = await listener.listenTls({ host: '127.0.0.1', port: 0 }, certificates);
-  return { listener, port, clock };
+  return { listener, port, clock, certificates };
 }
 
 async function tlsClient(
@@ -156,35 +156,54 @@ describe('certificates', () => {
     expect(subject(socket)).toBe(expected);
   });
 
-  test('are reloaded without a restart; a bad new file keeps the old one in service and is told', async () => {
+  test('are replaced without a restart, for named and unnamed clients', async () => {
     const files = folder.make('c', ['first.example.org']);
-    const { port, listener } = await secure([files]);
+    const { port, listener, certificates } = await secure([files]);
     const now = async () => subject((await tlsClient(port, { servername: 'c.example.org' })).socket);
     const unnamed = async () => subject((await tlsClient(port, { servername: '' })).socket);
     expect(await now()).toBe('first.example.org');
     folder.make('c', ['second.example.org']);
-    expect(await now()).toBe('first.example.org');
-    expect((await listener.reloadCertificates()).every((one) => one.ok)).toBe(true);
+    certificates.replace(await pairsOf(files));
+    listener.renewTls();
     expect([await now(), await unnamed()]).toEqual(['second.example.org', 'second.example.org']);
-    writeFileSync(files.certificate, 'garbage');
-    expect(await listener.reloadCertificates()).toMatchObject([{ ok: false, reason: 'not-a-certificate' }]);
-    expect([await now(), await unnamed()]).toEqual(['second.example.org', 'second.example.org']);
-    expect(listener.counters.tlsFailures).toBe(1);
+  });
+
+  test('may be shown for other names than their own', async () => {
+    const { port } = await secure([a, { ...b, hosts: ['Other.example.org'] }]);
+    expect(subject((await tlsClient(port, { servername: 'other.example.org' })).socket)).toBe('b.example.org');
+    expect(subject((await tlsClient(port, { servername: 'b.example.org' })).socket)).toBe('a.example.org');
   });
 
   test('that cannot be used are refused with the reason', async () => {
     const good = folder.make('d', ['d.example.org']);
-    const mixed = new Certificates([
-      { certificate: good.certificate, key: a.key },
-      { certificate: '/nowhere', key: a.key },
-    ]);
-    expect(await mixed.reload(Date.now())).toMatchObject([
-      { ok: false, reason: 'key-does-not-fit' },
-      { ok: false, reason: 'unreadable' },
-    ]);
-    const old = new Certificates([good]);
-    expect(await old.reload(Date.now() + 10 * 86_400_000)).toMatchObject([{ ok: false, reason: 'expired' }]);
+    const garbage = { ...good, certificate: `${good.key}.garbage` };
+    writeFileSync(garbage.certificate, 'garbage');
+    const now = Date.now();
+    const refusal = (files: CertificateFiles, at = now) => readCertificate(files, at);
+    expect(await refusal({ ...good, key: a.key })).toMatchObject({ ok: false, reason: 'key-does-not-fit' });
+    expect(await refusal({ ...good, key: good.certificate })).toMatchObject({ ok: false, reason: 'key-does-not-fit' });
+    expect(await refusal({ ...good, certificate: '/nowhere' })).toMatchObject({ ok: false, reason: 'unreadable' });
+    expect(await refusal(garbage)).toMatchObject({ ok: false, reason: 'not-a-certificate' });
+    expect(await refusal(good, now + 10 * 86_400_000)).toMatchObject({ ok: false, reason: 'expired' });
   });
+});
+
+test('after a rotation old tickets begin with a full handshake, and new ones are resumed', async () => {
+  const { port, certificates, listener } = await secure([a, b], echo, randomBytes(48));
+  const named = { servername: 'b.example.org' };
+  const ticketOf = async () => {
+    const { socket, client } = await tlsClient(port, named);
+    const session = new Promise<Buffer>((resolve) => socket.once('session', resolve));
+    client.send(get('/'));
+    return session;
+  };
+  const resumes = async (session: Buffer) => (await tlsClient(port, { ...named, session })).socket.isSessionReused();
+  const first = await ticketOf();
+  expect(await resumes(first)).toBe(true);
+  certificates.rotateTicketKeys(randomBytes(48));
+  listener.renewTls();
+  expect(await resumes(first)).toBe(false);
+  expect(await resumes(await ticketOf())).toBe(true);
 });
 
 test('a session begun at one worker is resumed at another that has the same ticket keys', async () => {

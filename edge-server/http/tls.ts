@@ -1,18 +1,10 @@
 /**
- * Certificates by server name (RFC 6066 §3), reloaded from their files while serving: a bad new file is reported and
- * the old certificate stays in service. TLS 1.2 with AEAD suites and 1.3; session tickets by keys given from outside,
- * so that all workers of an appliance resume each other's sessions. Nothing here throws once it is loaded.
+ * Certificates by server name (RFC 6066 §3): its own, its wildcard's, else the first. TLS 1.2 with AEAD suites and 1.3;
+ * session tickets by keys given from outside, so that all workers of an appliance resume each other's sessions.
+ * Certificates come checked (`certificate-file.ts`); nothing here throws for what a client sends.
  */
-import { X509Certificate } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { createSecureContext, type SecureContext, type SecureContextOptions, type TlsOptions } from 'node:tls';
-import type { Outcome } from '../../runtime/outcome.ts';
-
-/** Files of one certificate (with its chain) and its key, both PEM. */
-export interface CertificateFiles {
-  readonly certificate: string;
-  readonly key: string;
-}
+import type { CertificatePair } from './certificate-file.ts';
 
 const AEAD_SUITES = [
   'TLS_AES_128_GCM_SHA256',
@@ -34,46 +26,42 @@ const SETTINGS = {
 } as const;
 const TICKET_KEY_BYTES = 48;
 
-interface Loaded {
+interface Shown {
+  readonly pair: CertificatePair;
   readonly context: SecureContext;
-  readonly options: SecureContextOptions;
-  readonly names: readonly string[];
 }
 
-export type CertificateProblem = 'unreadable' | 'not-a-certificate' | 'key-does-not-fit' | 'expired';
-
 export class Certificates {
-  readonly #files: readonly CertificateFiles[];
   #ticketKeys: Buffer | undefined;
-  /** By place in `#files`; the first is the default. */
-  #loaded: (Loaded | undefined)[] = [];
+  /** The first is the default. */
+  #shown: readonly Shown[] = [];
   #byName = new Map<string, SecureContext>();
 
   /** `ticketKeys`: 48 bytes shared by all workers; without, each worker makes its own. */
-  constructor(files: readonly CertificateFiles[], ticketKeys?: Buffer) {
-    if (files.length === 0) throw new Error('at least one certificate is needed');
-    this.#files = files;
+  constructor(pairs: readonly CertificatePair[], ticketKeys?: Buffer) {
     this.#ticketKeys = checkedKeys(ticketKeys);
+    this.replace(pairs);
   }
 
-  /** Loads or reloads every file. Each one that fails keeps its old certificate; the outcomes say what failed and why. */
-  async reload(nowMillis: number): Promise<Outcome<string, CertificateProblem>[]> {
-    const outcomes: Outcome<string, CertificateProblem>[] = [];
-    const loaded: (Loaded | undefined)[] = [];
-    for (const [place, files] of this.#files.entries()) {
-      const fresh = await load(files, nowMillis, this.#ticketKeys);
-      outcomes.push(fresh.ok ? { ok: true, value: files.certificate } : fresh);
-      loaded.push(fresh.ok ? fresh.value : this.#loaded[place]);
-    }
+  /** Shows these from the next handshake on; a server's default is told by `Listener.renewTls`. */
+  replace(pairs: readonly CertificatePair[]): void {
+    if (pairs.length === 0) throw new Error('at least one certificate is needed');
+    const before = new Map(this.#shown.map((one) => [identity(one.pair), one]));
+    const shown = pairs.map((pair) => {
+      const same = before.get(identity(pair));
+      return { pair, context: same?.context ?? createSecureContext({ ...SETTINGS, ...pem(pair) }) };
+    });
     const byName = new Map<string, SecureContext>();
-    for (const one of loaded)
-      if (one !== undefined) for (const name of one.names) if (!byName.has(name)) byName.set(name, one.context);
-    this.#loaded = loaded;
+    for (const { pair, context } of shown)
+      for (const name of pair.names) if (!byName.has(name)) byName.set(name, context);
+    this.#shown = shown;
     this.#byName = byName;
-    return outcomes;
   }
 
-  /** Replaces the session ticket keys; the next `reload` puts them into the certificates' contexts. */
+  /**
+   * Replaces the session ticket keys. Node takes one key of 48 bytes and no former one: a ticket of the old key is not
+   * understood any more, and its client goes through a full handshake, once.
+   */
   rotateTicketKeys(keys: Buffer): void {
     this.#ticketKeys = checkedKeys(keys);
   }
@@ -82,21 +70,20 @@ export class Certificates {
     return this.#ticketKeys;
   }
 
-  /** The context for a server name: its own, its wildcard's, else the first loaded one. */
+  /** The context for a server name: its own, its wildcard's, else the first. */
   context(serverName: string): SecureContext | undefined {
     const name = serverName.toLowerCase();
     const exact = this.#byName.get(name);
     if (exact !== undefined) return exact;
     const dot = name.indexOf('.');
     const wildcard = dot < 0 ? undefined : this.#byName.get(`*${name.slice(dot)}`);
-    return wildcard ?? this.#loaded.find((one) => one !== undefined)?.context;
+    return wildcard ?? this.#shown[0]?.context;
   }
 
   /** Options of a TLS server that asks here for every handshake. */
   serverOptions(handshakeMillis: number): TlsOptions {
     const options: TlsOptions = {
-      ...SETTINGS,
-      honorCipherOrder: true,
+      ...this.defaultOptions(),
       ALPNProtocols: ['h2', 'http/1.1'],
       handshakeTimeout: handshakeMillis,
       SNICallback: (name, done) => {
@@ -108,59 +95,23 @@ export class Certificates {
         }
       },
     };
+    // OpenSSL takes the keys of the server's own context for all names: SNI changes the certificate alone.
     if (this.#ticketKeys !== undefined) options.ticketKeys = this.#ticketKeys;
     return options;
   }
 
   /** What `setSecureContext` needs: the default certificate, for clients that send no server name. */
-  defaultOptions(): SecureContextOptions | undefined {
-    const first = this.#loaded.find((one) => one !== undefined);
-    if (first === undefined) return undefined;
-    return { ...first.options, honorCipherOrder: true };
+  defaultOptions(): SecureContextOptions {
+    return { ...SETTINGS, ...pem(this.#shown[0]!.pair), honorCipherOrder: true };
   }
 }
 
-async function load(
-  files: CertificateFiles,
-  nowMillis: number,
-  ticketKeys: Buffer | undefined,
-): Promise<Outcome<Loaded, CertificateProblem>> {
-  const refused = (reason: CertificateProblem, error?: unknown): Outcome<Loaded, CertificateProblem> => ({
-    ok: false,
-    reason,
-    detail: `${files.certificate}${error === undefined ? '' : `: ${error instanceof Error ? error.message : String(error)}`}`,
-  });
-  let cert: Buffer;
-  let key: Buffer;
-  try {
-    [cert, key] = await Promise.all([readFile(files.certificate), readFile(files.key)]);
-  } catch (error) {
-    return refused('unreadable', error);
-  }
-  let leaf: X509Certificate;
-  try {
-    leaf = new X509Certificate(cert);
-  } catch (error) {
-    return refused('not-a-certificate', error);
-  }
-  if (Date.parse(leaf.validTo) < nowMillis) return refused('expired');
-  try {
-    const options = { ...SETTINGS, cert, key, ...(ticketKeys === undefined ? {} : { ticketKeys }) };
-    return { ok: true, value: { context: createSecureContext(options), options, names: namesOf(leaf) } };
-  } catch (error) {
-    return refused('key-does-not-fit', error);
-  }
+function pem({ certificate, key }: CertificatePair): { cert: string; key: string } {
+  return { cert: certificate, key };
 }
 
-/** DNS names of the subject alternative names, else the common name, in lower case. */
-function namesOf(leaf: X509Certificate): string[] {
-  const alternatives = (leaf.subjectAltName ?? '')
-    .split(', ')
-    .filter((one) => one.startsWith('DNS:'))
-    .map((one) => one.slice(4).toLowerCase());
-  if (alternatives.length > 0) return alternatives;
-  const common = leaf.subject.split('\n').find((line) => line.startsWith('CN='));
-  return common === undefined ? [] : [common.slice(3).toLowerCase()];
+function identity({ certificate, key }: CertificatePair): string {
+  return `${certificate}\n${key}`;
 }
 
 function checkedKeys(keys: Buffer | undefined): Buffer | undefined {

@@ -43,11 +43,13 @@ export interface ServeContext {
   readonly log: Logger;
   /** Whether this worker owns a key; only the owner forwards, writes and removes it. */
   owns(key: string): boolean;
-  /** The owner of a key that this worker does not own, as an upstream. */
-  ownerOf(key: string): Upstreams;
+  /** The owner of a key that this worker does not own, as an upstream; undefined for its own. */
+  ownerOf(key: string): Upstreams | undefined;
   /** Applies purges in every worker; resolves when they are durable. */
   purge(purges: readonly Purge[]): Promise<void>;
   mayPurge(address: string): boolean;
+  /** Methods that go to the origin beside GET and HEAD; `undefined` for all but CONNECT and TRACE. */
+  readonly methods: ReadonlySet<string> | undefined;
   /** What `/healthz` over the serving port says when the appliance is part of a fleet; `undefined` for one that stands alone. */
   health(): { readonly status: number; readonly body: string } | undefined;
 }
@@ -67,6 +69,6 @@ export interface Ask {
 }
 
 /** How this appliance names itself in Cache-Status, Via, CDN-Loop and Proxy-Status. */
-export function nameOf(context: ServeContext): string {
+export function nameOf(context: Pick<ServeContext, 'appliance'>): string {
   return `nearcast-${context.appliance}`;
 }

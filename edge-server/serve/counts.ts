@@ -61,6 +61,42 @@ export class Counts {
   }
 }
 
+/** What one service's requests came to, for its series. */
+export interface ServiceFigures {
+  readonly requests: number;
+  readonly hits: number;
+  readonly bytes: number;
+  readonly hitBytes: number;
+  readonly errors: number;
+}
+
+export function figuresOf({ requests, bytes, classes }: Counts): ServiceFigures {
+  const sum = (by: ByOutcome) => Object.values(by).reduce((total, one) => total + one, 0);
+  return {
+    requests: sum(requests),
+    hits: requests.hit,
+    bytes: sum(bytes),
+    hitBytes: bytes.hit,
+    errors: classes[5],
+  };
+}
+
+/** Several snapshots as one. */
+export function summed(snapshots: readonly ReturnType<Counts['snapshot']>[]): ReturnType<Counts['snapshot']> {
+  const sum: Record<string, number | Record<string, number>> = {};
+  for (const snapshot of snapshots)
+    for (const [name, value] of Object.entries(snapshot)) {
+      const before = sum[name];
+      if (typeof value === 'number') sum[name] = ((before as number | undefined) ?? 0) + value;
+      else {
+        const labels: Record<string, number> = { ...(before as Record<string, number> | undefined) };
+        for (const [label, one] of Object.entries(value)) labels[label] = (labels[label] ?? 0) + one;
+        sum[name] = labels;
+      }
+    }
+  return sum;
+}
+
 function zeroes<K extends string>(names: readonly K[]): Record<K, number> {
   return Object.fromEntries(names.map((name) => [name, 0])) as Record<K, number>;
 }

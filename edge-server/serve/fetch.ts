@@ -8,6 +8,7 @@ import type { Flight } from '../cache/collapse.ts';
 import { requestDirectives } from '../cache/directives.ts';
 import { freshened } from '../cache/freshening.ts';
 import type { ReceivedResponse } from '../cache/freshness.ts';
+import { policyAt } from '../cache/policy.ts';
 import { clientFields } from '../cache/response-fields.ts';
 import { failureStatus, staleOnError } from '../cache/reuse.ts';
 import { partialStorability, type StorableParts, storability } from '../cache/storability.ts';
@@ -167,7 +168,7 @@ export class Fetch implements UpstreamListener {
     | { store: true; response: StoredResponse; firstByte: number; endByte: number | undefined }
     | { store: false; why: string } {
     const { ask, method } = this.#options;
-    const { policy } = this.#context;
+    const policy = policyAt(this.#context.policy, ask.path);
     const request = { method, fields: ask.request.fields, hasBody: ask.request.body !== undefined, url: ask.key };
     if (head.status === 206) {
       const partial = partialStorability(request, received, policy);
@@ -262,12 +263,12 @@ export class Fetch implements UpstreamListener {
   }
 
   #freshen(stale: StoredEntry, received: ReceivedResponse): void {
-    const { store, policy, backOff } = this.#context;
+    const { store, backOff } = this.#context;
     const { ask, flight, asker } = this.#options;
     // A purge that came while we asked: what the 304 speaks of is gone, and must be fetched whole.
     const current = store.shelf(ask.key)?.variant(stale.response.variant)?.response.id === stale.response.id;
     if (!current || store.purged(stale.response) === 'hard') return this.#again();
-    const outcome = freshened(stale.response, received, policy, this.#purgeNumber);
+    const outcome = freshened(stale.response, received, policyAt(this.#context.policy, ask.path), this.#purgeNumber);
     if (outcome.kind === 'mismatch') return this.#again();
     const entry = store.freshen(stale, outcome.response);
     if (outcome.kind === 'used-once') store.remove(entry);

@@ -61,8 +61,9 @@ class EdgeHandler {
       return this.#cacheable(request, sink);
     }
     if (request.method === 'PURGE') return this.#purge(request, sink);
-    if (request.method === 'CONNECT' || request.method === 'TRACE')
-      return this.#refuse(request, sink, 405, 'method', ['allow', 'GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE']);
+    const { methods } = this.#context;
+    if (request.method === 'CONNECT' || request.method === 'TRACE' || methods?.has(request.method) === false)
+      return this.#refuse(request, sink, 405, 'method', ['allow', allowed(methods)]);
     const asked = askOf(request, this.#rule);
     if (!asked.ok) return this.#refuse(request, sink, 400, asked.reason);
     forwardAlone(this.#context, asked.ask, sink, { why: 'method', detail: undefined, outcome: 'pass' });
@@ -170,4 +171,8 @@ class EdgeHandler {
     const own = cacheStatus(nameOf(this.#context), { kind: 'forwarded', why: 'bypass', detail: why });
     sendOwn(sink, request.method, status, `refused: ${why}`, [...more, 'cache-status', own]);
   }
+}
+
+function allowed(methods: ReadonlySet<string> | undefined): string {
+  return ['GET', 'HEAD', ...(methods ?? ['OPTIONS', 'POST', 'PUT', 'PATCH', 'DELETE'])].join(', ');
 }

@@ -55,9 +55,9 @@ class Relay implements UpstreamListener {
     const fields = new Fields(endToEndFields(request.fields).flat);
     fields.set(ASKED_BY, `${request.scheme} ${request.httpVersion} ${request.clientAddress}`);
     fields.set('host', request.authority);
-    this.#call = this.#context
-      .ownerOf(key)
-      .forward({ method: request.method, target: request.target, fields, body: undefined }, this);
+    const owner = this.#context.ownerOf(key);
+    if (owner === undefined) return this.fail('connection_refused', 'no owner');
+    this.#call = owner.forward({ method: request.method, target: request.target, fields, body: undefined }, this);
     this.#sink.onClose((whole) => {
       if (!whole) this.#call?.abort();
     });

@@ -2,6 +2,7 @@
  * A POST's response that stands for GET (RFC 9110 §9.3.3): kept while it passes to its client, stored when it came
  * whole. Only what fits one slice: larger ones pass and are forgotten. Whether it may be stored is storability's word.
  */
+import { policyAt } from '../cache/policy.ts';
 import { storability } from '../cache/storability.ts';
 import type { StoredResponse } from '../cache/stored-response.ts';
 import { SLICE_BYTES } from '../store/contract.ts';
@@ -22,7 +23,7 @@ export class StoredPost {
     const decided = storability(
       { method: 'POST', fields: request.fields, hasBody: true, url: key },
       head,
-      context.policy,
+      policyAt(context.policy, ask.path),
     );
     if (!decided.store) return undefined;
     const { purgeNumber } = context.store;

@@ -72,7 +72,11 @@ export interface StoreWriter {
 export interface Purge {
   readonly scope:
     | { readonly kind: 'everything' }
-    | { readonly kind: 'service'; readonly service: string }
+    /**
+     * A service by its hosts as they were when it was purged, so that a later configuration brings nothing back:
+     * patterns separated by spaces, those of other services after a `!`; the most specific one decides.
+     */
+    | { readonly kind: 'service'; readonly hosts: string }
     | { readonly kind: 'host'; readonly host: string }
     /** `host` and a path prefix that starts with `/`. */
     | { readonly kind: 'prefix'; readonly host: string; readonly prefix: string }

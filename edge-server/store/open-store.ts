@@ -36,8 +36,6 @@ export interface StoreOptions {
   log: Logger;
   clock?: Clock;
   files?: Files;
-  /** Service, host and path of a cache key, for purging by them. By default keys are URLs and there are no services. */
-  urlOf?: (key: string) => UrlOfKey;
   /** Keys whose rows this worker has changed: the other workers' stores want to hear of them (`changed`). */
   onChange?: (keys: readonly string[]) => void;
   /** A volume was set aside: the other workers' stores want to hear of it (`volumeFailed`). */
@@ -107,7 +105,7 @@ export async function openStore(options: StoreOptions): Promise<SharedStore> {
     ...{ memory, volumes, uses, rows },
     shared: options.workerCount > 1 && opened.length > 0,
   });
-  const purgeLog = new PurgeLog(options.urlOf ?? urlOfKey);
+  const purgeLog = new PurgeLog(urlOfKey);
   const journal = new PurgeJournal(purgeLog, volumes, options.purgeLimit ?? 50_000);
   journal.load();
   const housekeeping = new Housekeeping({
@@ -129,12 +127,12 @@ export async function openStore(options: StoreOptions): Promise<SharedStore> {
   );
 }
 
-/** Service, host and path of a key that is a canonical URL, `scheme://host/path?query`. */
+/** Host and path of a key that is a canonical URL, `scheme://host/path?query`. */
 export function urlOfKey(key: string): UrlOfKey {
   const start = key.indexOf('://') + 3;
   const slash = key.indexOf('/', start);
-  if (start < 3 || slash < 0) return { service: '', host: '', path: '/' };
-  return { service: '', host: key.slice(start, slash), path: key.slice(slash) };
+  if (start < 3 || slash < 0) return { host: '', path: '/' };
+  return { host: key.slice(start, slash), path: key.slice(slash) };
 }
 
 /** Keys changed in one turn of the event loop are told together. */

@@ -167,7 +167,8 @@ function parsePurge(key: Buffer, text: string): NumberedPurge {
   const number = key.length === 8 ? key.readDoubleBE(0) : 0;
   try {
     const { scope, soft } = JSON.parse(text) as { scope: Scope; soft: unknown };
-    if (SCOPES.has(scope.kind)) return { number, scope, soft: soft === true };
+    if (SCOPES.has(scope.kind) && (scope.kind !== 'service' || typeof scope.hosts === 'string'))
+      return { number, scope, soft: soft === true };
   } catch {
     // Not JSON.
   }

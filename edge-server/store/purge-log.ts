@@ -1,14 +1,15 @@
 /**
- * Which purges are in force, and whether one covers a response: a look-up in a Map for each kind of scope, a
+ * Which purges are in force, and whether one covers a response: a look-up in a Map for each kind of scope (services are
+ * few, and looked through), a
  * comparison of two numbers when nothing newer than the response was purged. A newer purge of a scope replaces an
  * older one. Pure; `purge-journal.ts` makes it durable.
  */
+import { HostTable, hostName } from '../../runtime/host-table.ts';
 import type { StoredResponse } from '../cache/stored-response.ts';
 import type { Purge } from './contract.ts';
 
-/** What of a cache key purges look at. `service` is '' where services are not told apart. */
+/** What of a cache key purges look at. */
 export interface UrlOfKey {
-  readonly service: string;
   /** Lower case, default port dropped. */
   readonly host: string;
   /** Starts with `/`; a query may follow. */
@@ -22,6 +23,8 @@ interface Mark {
   scope: Scope;
   hard: number;
   soft: number;
+  /** Of a service: whether a host is one of its. */
+  readonly hosts?: HostTable<boolean>;
 }
 
 /** A purge as it is kept. */
@@ -119,8 +122,9 @@ export class PurgeLog {
     if (this.#urls.size > 0) verdict = worse(verdict, this.#urls.get(key), purgeNumber);
     if (this.#tags.size > 0) for (const tag of tags) verdict = worse(verdict, this.#tags.get(tag), purgeNumber);
     if (this.#services.size + this.#hosts.size + this.#prefixes.size === 0 || verdict === 'hard') return verdict;
-    const { service, host, path } = this.#urlOf(key);
-    verdict = worse(verdict, this.#services.get(service), purgeNumber);
+    const { host, path } = this.#urlOf(key);
+    for (const mark of this.#services.values())
+      if (mark.hosts?.find(hostName(host) ?? '') === true) verdict = worse(verdict, mark, purgeNumber);
     verdict = worse(verdict, this.#hosts.get(host), purgeNumber);
     const prefixes = this.#prefixes.get(host);
     for (const length of prefixes?.lengths ?? []) {
@@ -139,7 +143,7 @@ export class PurgeLog {
     const { table, name } = this.#tableOf(scope);
     let mark = table.get(name);
     if (mark !== undefined) return mark;
-    mark = { scope, hard: 0, soft: 0 };
+    mark = { scope, hard: 0, soft: 0, ...(scope.kind === 'service' ? { hosts: serviceHosts(scope.hosts) } : {}) };
     table.set(name, mark);
     this.#size++;
     if (scope.kind === 'prefix') this.#countLengths(scope.host);
@@ -165,7 +169,7 @@ export class PurgeLog {
       case 'everything':
         return { table: this.#everything, name: '' };
       case 'service':
-        return { table: this.#services, name: scope.service };
+        return { table: this.#services, name: scope.hosts };
       case 'host':
         return { table: this.#hosts, name: scope.host };
       case 'tag':
@@ -194,4 +198,11 @@ function worse(verdict: Verdict, mark: Mark | undefined, purgeNumber: number): V
 function normalised(scope: Scope): Scope {
   if (scope.kind !== 'host' && scope.kind !== 'prefix') return scope;
   return { ...scope, host: scope.host.toLowerCase().replace(/:0*(?:80|443)?$/, '') };
+}
+
+/** `a.example.org *.example.org !www.example.org` as a table: whether a host is meant. */
+function serviceHosts(text: string): HostTable<boolean> {
+  const table = new HostTable<boolean>();
+  for (const word of text.split(' ')) table.add(word.replace(/^!/, ''), !word.startsWith('!'));
+  return table;
 }

@@ -65,19 +65,25 @@ export class Edge {
       env: { PATH: process.env.PATH, TMPDIR: process.env.TMPDIR },
     });
     let output = '';
-    const serving = new Promise<{ url: string; tls?: string; admin: string }>((resolve, reject) => {
+    const serving = new Promise<Serving>((resolve, reject) => {
       const heard = (bytes: Buffer) => {
         output += bytes.toString();
         const line = output.split('\n').find((one) => one.includes('"msg":"serving"'));
-        if (line !== undefined) resolve(JSON.parse(line) as { url: string; tls?: string; admin: string });
+        if (line !== undefined) resolve(JSON.parse(line) as Serving);
       };
       child.stdout!.on('data', heard);
       child.stderr!.on('data', heard);
       child.once('exit', (code) => reject(new Error(`edge ended with ${code}: ${output}`)));
     });
-    const { url, tls, admin } = await within(serving, 'the edge serving', 30_000);
-    const tlsPort = tls === undefined ? 0 : portOf(`https://${tls}`);
-    return new Edge({ child, folder, port: portOf(url), tlsPort, adminPort: portOf(admin), output: () => output });
+    const { url, admin, tls } = await within(serving, 'the edge serving', 30_000);
+    return new Edge({
+      child,
+      folder,
+      port: portOf(url),
+      adminPort: portOf(admin),
+      tlsPort: tls === undefined ? 0 : portOf(`https://${tls}`),
+      output: () => output,
+    });
   }
 
   get pid(): number {
@@ -94,6 +100,26 @@ export class Edge {
 
   ask(target: string, asked: Asked = {}): Promise<Answer> {
     return ask(this.port, target, asked);
+  }
+
+  /** Tells it to read its configuration again, and waits until that has loaded or was refused. */
+  async reload(): Promise<void> {
+    const loads = async () => {
+      const { configuration } = (await this.admin('/v1/stat')) as {
+        configuration: { loaded: number; refused: number };
+      };
+      return configuration.loaded + configuration.refused;
+    };
+    const before = await loads();
+    process.kill(this.pid, 'SIGHUP');
+    while ((await loads()) === before);
+  }
+
+  /** One series of `/metrics`; undefined where there is none. */
+  async metric(series: string): Promise<number | undefined> {
+    const { text } = await ask(this.adminPort, '/metrics');
+    const line = text.split('\n').find((one) => one.startsWith(`${series} `));
+    return line === undefined ? undefined : Number(line.slice(series.length + 1));
   }
 
   /** What the admin listener says in JSON. */
@@ -142,6 +168,13 @@ export class Edge {
     if (this.ended) return;
     await within(new Promise((resolve) => this.#child.once('exit', resolve)), 'the edge ending', 20_000);
   }
+}
+
+/** Its line when it serves. */
+interface Serving {
+  readonly url: string;
+  readonly admin: string;
+  readonly tls?: string;
 }
 
 function portOf(url: string): number {
