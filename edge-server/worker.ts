@@ -23,7 +23,7 @@ import { purgesOf } from './purge-scopes.ts';
 import { scrubbing } from './scrubbing.ts';
 import { AccessLog } from './serve/access-log.ts';
 import type { Fetched } from './serve/context.ts';
-import { KeyMemory } from './serve/memory.ts';
+import { BackOffMemory, KeyMemory } from './serve/memory.ts';
 import { relayed } from './serve/relay.ts';
 import { Services, type SharedContext, upstreamLimits } from './services.ts';
 import type { Purge } from './store/contract.ts';
@@ -94,7 +94,7 @@ async function main(): Promise<void> {
     flights: new Flights<Fetched>({ clock: systemClock, deadlineMillis: options.collapseTimeout, maxLeaders: LEADERS }),
     accessLog,
     uncacheable: new KeyMemory(),
-    backOff: new KeyMemory(),
+    backOff: new BackOffMemory(),
     clock: systemClock,
     log,
     owns: count === 1 ? () => true : (key) => ownerOf(key, count) === index,

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { backOffMillis, retryAfterMillis } from './back-off.ts';
+import { type BackOff, backedOff, backOffMillis, retryAfterMillis } from './back-off.ts';
 
 const NOW = Date.UTC(2026, 6, 1);
 
@@ -27,4 +27,22 @@ test('the pause is at least a second and at most five minutes, whatever comes', 
       expect(millis >= 1_000 && millis <= 300_000).toBe(true);
     }),
   );
+});
+
+test('each failure in a row doubles the pause up to half a minute, and a long silence ends the row', () => {
+  let state: BackOff | undefined;
+  let now = NOW;
+  const pauses = Array.from({ length: 7 }, () => {
+    state = backedOff(state, undefined, now);
+    const pause = state.untilMillis - now;
+    now = state.untilMillis;
+    return pause;
+  });
+  expect(pauses).toEqual([1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
+  expect(backedOff(state, undefined, now + 60_000)).toEqual({ failures: 1, untilMillis: now + 61_000 });
+});
+
+test('failures of what was asked before the pause began are one failure', () => {
+  const first = backedOff(undefined, '20', NOW);
+  expect(backedOff(first, undefined, NOW + 5)).toEqual({ failures: 1, untilMillis: NOW + 20_000 });
 });

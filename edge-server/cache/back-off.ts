@@ -15,6 +15,21 @@ export function backOffMillis(failures: number, retryAfter: string | undefined, 
   return Math.max(grown, retryAfterMillis(retryAfter, nowMillis) ?? 0);
 }
 
+/** How often in a row a key's origin has failed, and until when it is left alone. */
+export interface BackOff {
+  readonly failures: number;
+  readonly untilMillis: number;
+}
+
+/** After one more failure. A row is broken by a success, or by a silence of twice the longest pause. */
+export function backedOff(before: BackOff | undefined, retryAfter: string | undefined, nowMillis: number): BackOff {
+  const inRow = before !== undefined && nowMillis - before.untilMillis < 2 * LONGEST_MILLIS;
+  // A failure of what was asked before the pause began is part of the failure that began it.
+  const failures = !inRow ? 1 : nowMillis < before.untilMillis ? before.failures : before.failures + 1;
+  const untilMillis = nowMillis + backOffMillis(failures, retryAfter, nowMillis);
+  return { failures, untilMillis: inRow ? Math.max(before.untilMillis, untilMillis) : untilMillis };
+}
+
 /** Retry-After as milliseconds from now, at most five minutes; `undefined` when absent or malformed. */
 export function retryAfterMillis(value: string | undefined, nowMillis: number): number | undefined {
   if (value === undefined) return undefined;

@@ -72,6 +72,26 @@ export function freshened(
   return { kind: 'freshened', response };
 }
 
+/**
+ * Whether a 200 to a HEAD speaks of the stored response (RFC 9111 §4.3.5): `same` when every validator and the length
+ * that it gives agree, `other` when one does not, `unknown` when it gives no validator that could tell.
+ */
+export function headSpeaksOf(
+  stored: StoredResponse,
+  fields: Fields,
+  contentLength: number | undefined,
+): 'same' | 'other' | 'unknown' {
+  if (contentLength !== undefined && stored.bodyLength >= 0 && contentLength !== stored.bodyLength) return 'other';
+  const etag = fields.get('etag');
+  const bothTagged = etag !== undefined && stored.etag !== undefined;
+  if (bothTagged && etag !== stored.etag) return 'other';
+  const modified = fields.get('last-modified');
+  const storedModified = new Fields([...stored.fields]).get('last-modified');
+  const bothDated = modified !== undefined && storedModified !== undefined;
+  if (bothDated && modified !== storedModified) return 'other';
+  return bothTagged || bothDated ? 'same' : 'unknown';
+}
+
 /** Whether the 304 names other selecting fields than those that the stored variant was filed under. */
 function varies(fields: Fields, stored: StoredResponse, policy: CachePolicy): boolean {
   if (!fields.has('vary')) return false;

@@ -11,8 +11,8 @@ import { Fields } from '../http/fields.ts';
 import { preconditions, type Representation, rangeApplies } from '../http/preconditions.ts';
 import { type ByteRange, contentRange, contentRangeUnsatisfied, multipartFrame, parseRange } from '../http/ranges.ts';
 import type { StoredEntry } from '../store/contract.ts';
-import type { BodySource } from './body-source.ts';
-import { pump } from './pump.ts';
+import type { BodySource, Piece } from './body-source.ts';
+import { firstPiece, pump } from './pump.ts';
 
 /** A representation that may be sent. */
 export interface Answerable {
@@ -22,6 +22,17 @@ export interface Answerable {
   readonly entry: StoredEntry | undefined;
   /** Opens its bytes for one walk. */
   open(from: number): BodySource;
+}
+
+/** What becomes of an answer whose body can't be completed. */
+export interface Ends {
+  /** It has begun, and is cut. */
+  lost(why: string): void;
+  /**
+   * Nothing of it has been sent: another answer is given. Without it the head goes out before the first byte of the
+   * body is at hand.
+   */
+  again?(): void;
 }
 
 /** What a request gets of a representation. Pure. */
@@ -72,7 +83,7 @@ export function answer(
   sink: ResponseSink,
   from: Answerable,
   extra: readonly string[],
-  lost: (why: string) => void,
+  ends: Ends,
 ): number {
   const plan = answerPlan(request, from.response, from.length);
   const { response } = from;
@@ -94,17 +105,17 @@ export function answer(
       return 416;
     case 'whole': {
       const head = new ResponseHead(response.status, new Fields([...response.fields, ...extra]), from.length);
-      sendStretch(request, sink, from, head, { start: 0, end: (from.length ?? Number.POSITIVE_INFINITY) - 1 }, lost);
+      sendStretch(request, sink, from, head, { start: 0, end: (from.length ?? Number.POSITIVE_INFINITY) - 1 }, ends);
       return response.status;
     }
     case 'range': {
       const range = contentRange(plan.start, plan.end, from.length);
       const fields = new Fields([...partialFields(response.fields, range), ...extra]);
-      sendStretch(request, sink, from, new ResponseHead(206, fields, plan.end - plan.start + 1), plan, lost);
+      sendStretch(request, sink, from, new ResponseHead(206, fields, plan.end - plan.start + 1), plan, ends);
       return 206;
     }
     case 'ranges':
-      void sendParts(sink, from, plan.ranges, extra, lost);
+      void sendParts(sink, from, plan.ranges, extra, ends);
       return 206;
   }
 }
@@ -116,7 +127,7 @@ function sendStretch(
   from: Answerable,
   head: ResponseHead,
   range: ByteRange,
-  lost: (why: string) => void,
+  ends: Ends,
 ): void {
   const bodiless = request.method === 'HEAD' || head.status === 204 || head.status === 304 || head.contentLength === 0;
   if (bodiless) return sink.sendWhole(head, undefined);
@@ -125,7 +136,7 @@ function sendStretch(
     const part = range.start === 0 && range.end === body.length - 1 ? body : body.subarray(range.start, range.end + 1);
     return sink.sendWhole(head, part);
   }
-  void sendStreamed(sink, from, head, range, lost);
+  void sendStreamed(sink, from, head, range, ends);
 }
 
 async function sendStreamed(
@@ -133,16 +144,21 @@ async function sendStreamed(
   from: Answerable,
   head: ResponseHead,
   range: ByteRange,
-  lost: (why: string) => void,
+  ends: Ends,
 ): Promise<void> {
   const source = from.open(range.start);
   try {
+    let first: Piece | undefined;
+    if (ends.again !== undefined) {
+      first = await firstPiece(source, sink, range.start, range.end + 1);
+      if (first.kind === 'lost' && !sink.closed) return ends.again();
+    }
     sink.start(head);
-    const stopped = await pump(source, sink, range.start, range.end + 1);
+    const stopped = await pump(source, sink, range.start, range.end + 1, first);
     if (stopped === undefined) sink.end();
-    else giveUp(sink, stopped, lost);
+    else giveUp(sink, stopped, ends);
   } catch (error) {
-    giveUp(sink, error instanceof Error ? error.message : String(error), lost);
+    giveUp(sink, error instanceof Error ? error.message : String(error), ends);
   } finally {
     source.close();
   }
@@ -153,7 +169,7 @@ async function sendParts(
   from: Answerable,
   ranges: readonly ByteRange[],
   extra: readonly string[],
-  lost: (why: string) => void,
+  ends: Ends,
 ): Promise<void> {
   const type = new Fields([...from.response.fields]).get('content-type');
   const frame = multipartFrame(ranges, from.length!, type, randomBytes(10).toString('hex'));
@@ -165,7 +181,7 @@ async function sendParts(
       const source = from.open(range.start);
       try {
         const stopped = await pump(source, sink, range.start, range.end + 1);
-        if (stopped !== undefined) return giveUp(sink, stopped, lost);
+        if (stopped !== undefined) return giveUp(sink, stopped, ends);
       } finally {
         source.close();
       }
@@ -173,11 +189,11 @@ async function sendParts(
     sink.write(frame.tail);
     sink.end();
   } catch (error) {
-    giveUp(sink, error instanceof Error ? error.message : String(error), lost);
+    giveUp(sink, error instanceof Error ? error.message : String(error), ends);
   }
 }
 
-function giveUp(sink: ResponseSink, why: string, lost: (why: string) => void): void {
-  if (why !== 'client-gone') lost(why);
+function giveUp(sink: ResponseSink, why: string, ends: Ends): void {
+  if (why !== 'client-gone') ends.lost(why);
   sink.abort(why);
 }

@@ -12,7 +12,7 @@ import type { AccessLog } from './access-log.ts';
 import type { Answerable } from './answer.ts';
 import type { SliceFetcher } from './body-source.ts';
 import type { Counts } from './counts.ts';
-import type { KeyMemory } from './memory.ts';
+import type { BackOffMemory, KeyMemory } from './memory.ts';
 import type { Popularity } from './popularity.ts';
 
 /** A response that is arriving and may be shared. */
@@ -23,6 +23,8 @@ export interface Fetched extends Answerable {
   readonly upstreamStatus: string;
   /** Status that the upstream answered with: 206 where a part of a 200 was fetched. */
   readonly forwardStatus: number;
+  /** Came by HEAD: there is no body to open, nor is it stored. For others who asked by HEAD. */
+  readonly headOnly?: boolean;
 }
 
 export interface ServeContext {
@@ -38,7 +40,7 @@ export interface ServeContext {
   /** Keys whose responses can't be shared, for a while. */
   readonly uncacheable: KeyMemory;
   /** Keys whose origin failed while a stale response stood in. */
-  readonly backOff: KeyMemory;
+  readonly backOff: BackOffMemory;
   readonly clock: Clock;
   readonly log: Logger;
   /** Whether this worker owns a key; only the owner forwards, writes and removes it. */

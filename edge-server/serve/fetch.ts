@@ -3,10 +3,9 @@
  * tells its asker and its flight in exactly one way. 304 freshens; an error falls back on stale; a storable response is
  * shared while it arrives; everything else passes through to the asker alone.
  */
-import { backOffMillis } from '../cache/back-off.ts';
 import type { Flight } from '../cache/collapse.ts';
 import { requestDirectives } from '../cache/directives.ts';
-import { freshened } from '../cache/freshening.ts';
+import { freshened, headSpeaksOf } from '../cache/freshening.ts';
 import type { ReceivedResponse } from '../cache/freshness.ts';
 import { policyAt } from '../cache/policy.ts';
 import { clientFields } from '../cache/response-fields.ts';
@@ -20,6 +19,7 @@ import type { UpstreamCall, UpstreamFault, UpstreamHead, UpstreamListener } from
 import { BodyRun, type RunEnding } from './body-run.ts';
 import { BodySource } from './body-source.ts';
 import type { Ask, Fetched, ServeContext } from './context.ts';
+import { headOnly, stored } from './fetched.ts';
 import { LiveBody } from './live-body.ts';
 
 /** Why there is no response to give. */
@@ -113,6 +113,7 @@ export class Fetch implements UpstreamListener {
     }
     if (failureStatus(head.status) && stale !== undefined && this.#fallBack(stale, `status-${head.status}`, head))
       return this.#drop();
+    if (this.#options.method === 'HEAD') return this.#settleHead(head, received);
     if (head.status === 206 && !ranged) return this.#refuse('unsolicited_206', 'a 206 to a request without a range');
     const decided = this.#decide(head, received);
     if (decided.store) return this.#share(head, decided.response, decided.firstByte, decided.endByte);
@@ -187,6 +188,30 @@ export class Fetch implements UpstreamListener {
       firstByte: 0,
       endByte: length < 0 ? undefined : length,
     };
+  }
+
+  /** A HEAD brings no body to store; what it says freshens what is stored, or ends it (RFC 9111 §4.3.5). */
+  #settleHead(head: UpstreamHead, received: ReceivedResponse): void {
+    const { ask, asker, flight, stale } = this.#options;
+    const { policy, slices } = this.#context;
+    if (stale !== undefined && head.status === 200) {
+      const about = headSpeaksOf(stale.response, head.fields, head.contentLength);
+      if (about === 'same') return this.#freshen(stale, received);
+      if (about === 'other') slices.supersede(stale.response);
+    }
+    const request = { method: 'GET', fields: ask.request.fields, hasBody: false, url: ask.key };
+    const whole = storability(request, received, policy);
+    if (whole.store) {
+      const response = this.#stored(whole.parts, head.contentLength ?? -1);
+      asker.fetched(headOnly(this.#askers(response, head), head));
+      flight?.join(headOnly(response, head));
+      flight?.over();
+      this.#settled = true;
+      return;
+    }
+    flight?.uncacheable();
+    this.#taker = asker.pass(head, whole.why);
+    if (this.#taker === undefined) this.#drop();
   }
 
   #stored(parts: StorableParts, length: number): StoredResponse {
@@ -294,9 +319,9 @@ export class Fetch implements UpstreamListener {
     const { policy, clock, backOff } = this.#context;
     const { ask, asker, flight } = this.#options;
     const now = clock.now();
+    backOff.failed(ask.key, head?.fields.get('retry-after'), now);
     if (staleOnError(stale.response, requestDirectives(ask.request.fields), now, policy).use !== 'stale-if-error')
       return false;
-    backOff.remember(ask.key, now + backOffMillis(1, head?.fields.get('retry-after'), now));
     asker.stale(stale, why);
     flight?.join(stored(this.#context, ask, stale));
     flight?.over();
@@ -320,18 +345,4 @@ const VISIBLE_FROM_BYTES = 4 << 20;
 
 async function finished(writer: StoreWriter, response: StoredResponse): Promise<WriteOutcome> {
   return writer.finish(response);
-}
-
-/** A stored response in the shape of one that arrives, for those who waited for it. */
-export function stored(context: ServeContext, ask: Ask, entry: StoredEntry): Fetched {
-  const { response } = entry;
-  return {
-    response,
-    entry,
-    length: response.bodyLength,
-    upstreamStatus: '',
-    forwardStatus: response.status,
-    joinable: () => true,
-    open: (from) => new BodySource({ response, store: context.store, fetcher: context.slices, ask, entry, from }),
-  };
 }

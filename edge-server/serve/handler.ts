@@ -34,6 +34,7 @@ class EdgeHandler {
   constructor(context: ServeContext) {
     this.#context = context;
     this.#hits = new Hits(context);
+    this.#hits.lookUpAgain = (ask, sink) => this.#lookUp(ask, sink);
     this.#rule = keyRule(context.policy);
   }
 

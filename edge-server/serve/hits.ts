@@ -10,9 +10,9 @@ import { ageSeconds, freshMillisLeft } from '../cache/reuse.ts';
 import { type EdgeRequest, ResponseHead, type ResponseSink } from '../http/exchange.ts';
 import { Fields } from '../http/fields.ts';
 import type { StoredEntry } from '../store/contract.ts';
-import { answer, answerPlan } from './answer.ts';
+import { answer, answerPlan, type Ends } from './answer.ts';
 import { type Ask, nameOf, type ServeContext } from './context.ts';
-import { stored } from './fetch.ts';
+import { stored } from './fetched.ts';
 import type { PathCount } from './popularity.ts';
 
 /** What is kept on a stored entry. */
@@ -29,9 +29,18 @@ class Prepared {
   }
 }
 
+interface HitEnds extends Ends {
+  /** Another answer was given, before a byte of this one. */
+  replaced: boolean;
+}
+
 export class Hits {
   readonly #context: ServeContext;
   readonly #name: string;
+  /** Answers anew where a stored body turned out not to be there any more; set once, by the handler. */
+  lookUpAgain: (ask: Ask, sink: ResponseSink) => void = () => {};
+  /** Those whose second answer it is: there is no third. */
+  readonly #again = new WeakSet<ResponseSink>();
 
   constructor(context: ServeContext) {
     this.#context = context;
@@ -67,8 +76,9 @@ export class Hits {
       'cache-status',
       status,
     ];
-    const sent = answer(ask.request, sink, stored(this.#context, ask, entry), extra, (why) => this.#lost(why));
-    this.#onClosed(ask, sink, { status: sent, outcome: 'stale', detail, entry });
+    const ends = this.#ends(ask, sink);
+    const sent = answer(ask.request, sink, stored(this.#context, ask, entry), extra, ends);
+    this.#onClosed(ask, sink, ends, { status: sent, outcome: 'stale', detail, entry });
   }
 
   #selective(request: EdgeRequest, ask: Ask, sink: ResponseSink, entry: StoredEntry, prepared: Prepared): void {
@@ -90,8 +100,9 @@ export class Hits {
       this.#counted(ask, sink, prepared, response.status, 0, entry);
       return;
     }
-    const status = answer(request, sink, stored(this.#context, ask, entry), prepared.extra, (why) => this.#lost(why));
-    this.#onClosed(ask, sink, { status, outcome: 'hit', detail: undefined, entry });
+    const ends = this.#ends(ask, sink);
+    const status = answer(request, sink, stored(this.#context, ask, entry), prepared.extra, ends);
+    this.#onClosed(ask, sink, ends, { status, outcome: 'hit', detail: undefined, entry });
   }
 
   #prepared(ask: Ask, entry: StoredEntry, nowMillis: number): Prepared {
@@ -140,11 +151,14 @@ export class Hits {
   #onClosed(
     ask: Ask,
     sink: ResponseSink,
+    ends: HitEnds,
     line: { status: number; outcome: 'hit' | 'stale'; detail: string | undefined; entry: StoredEntry },
   ): void {
     const { counts, popularity, accessLog, clock } = this.#context;
     const startedMillis = clock.now();
     sink.onClose(() => {
+      // The answer that was given instead counts itself.
+      if (ends.replaced) return;
       counts.answer(line.outcome, line.status, sink.bytesWritten);
       popularity.add({ path: ask.path, requests: 0, bytes: 0, listed: false }, sink.bytesWritten);
       accessLog?.write(ask.request, sink, {
@@ -154,6 +168,21 @@ export class Hits {
         firstByteMillis: startedMillis,
       });
     });
+  }
+
+  #ends(ask: Ask, sink: ResponseSink): HitEnds {
+    const lost = (why: string) => this.#lost(why);
+    if (this.#again.has(sink)) return { replaced: false, lost };
+    const ends: HitEnds = {
+      replaced: false,
+      lost,
+      again: () => {
+        ends.replaced = true;
+        this.#again.add(sink);
+        this.lookUpAgain(ask, sink);
+      },
+    };
+    return ends;
   }
 
   #lost(why: string): void {

@@ -46,7 +46,13 @@ export class Slices implements SliceFetcher {
   #run(ask: Ask, response: StoredResponse, validator: string, first: number, end: number): Arriving {
     const { store, upstreams, counts } = this.context;
     const entry = this.#entry(response);
-    const last = lastMissing(first, end, (n) => entry !== undefined && store.hasSlice(entry, n));
+    const arrivals = this.#arriving.get(response.id) ?? [];
+    // Up to what is here or on its way already: no slice is asked for twice.
+    const last = lastMissing(
+      first,
+      end,
+      (n) => (entry !== undefined && store.hasSlice(entry, n)) || arrivals.some(({ live }) => live.expects(n)),
+    );
     const firstByte = first * SLICE_BYTES;
     const endByte = Math.min((last + 1) * SLICE_BYTES, response.bodyLength);
     const live = new LiveBody(response.bodyLength);
@@ -185,8 +191,8 @@ class SliceRun implements UpstreamListener {
   }
 }
 
-function lastMissing(first: number, end: number, stored: (n: number) => boolean): number {
+function lastMissing(first: number, end: number, known: (n: number) => boolean): number {
   let last = first;
-  while (last - first + 1 < RUN_SLICES && (last + 1) * SLICE_BYTES < end && !stored(last + 1)) last += 1;
+  while (last - first + 1 < RUN_SLICES && (last + 1) * SLICE_BYTES < end && !known(last + 1)) last += 1;
   return last;
 }

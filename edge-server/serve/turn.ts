@@ -15,11 +15,12 @@ import type { Fields } from '../http/fields.ts';
 import type { StoredEntry } from '../store/contract.ts';
 import type { UpstreamHead } from '../upstream/upstreams.ts';
 import { forwardAlone } from './alone.ts';
-import { answer } from './answer.ts';
+import { answer, type Ends } from './answer.ts';
 import { askedRange } from './asked-range.ts';
 import { type Ask, type Fetched, nameOf, type ServeContext } from './context.ts';
 import { failureAnswer, sendOwn } from './errors.ts';
-import { type Asker, Fetch, type FetchFailure, stored, type Taker } from './fetch.ts';
+import { type Asker, Fetch, type FetchFailure, type Taker } from './fetch.ts';
+import { stored } from './fetched.ts';
 import type { Hits } from './hits.ts';
 import { Pass } from './pass.ts';
 import { upstreamFields } from './upstream-fields.ts';
@@ -36,12 +37,17 @@ export interface TurnOptions {
   readonly flightKey: string;
 }
 
+/** Before the key of a flight that HEADs lead; no key begins so. */
+const HEAD_FLIGHT = 'HEAD\n';
+
 export class Turn implements Asker {
   readonly #context: ServeContext;
   readonly #options: TurnOptions;
   readonly #hits: Hits;
   readonly #startedMillis: number;
   #fetch: Fetch | undefined;
+  /** What it joined turned out to be gone before a byte was sent: it leads now, and joins nothing more. */
+  #again = false;
 
   static take(context: ServeContext, hits: Hits, options: TurnOptions): void {
     new Turn(context, hits, options).#begin();
@@ -73,16 +79,19 @@ export class Turn implements Asker {
     if (stale !== undefined && context.backOff.holds(ask.key, this.#startedMillis) && this.#mayStandIn(stale))
       return this.#hits.stale(ask, sink, stale, this.#startedMillis, 'back-off');
     // A response to Authorization is rarely for others, and one known to be uncacheable never: nobody should wait for it.
-    const alone =
-      ask.request.method !== 'GET' ||
-      ask.request.fields.has('authorization') ||
-      context.uncacheable.holds(ask.key, this.#startedMillis);
+    const alone = ask.request.fields.has('authorization') || context.uncacheable.holds(ask.key, this.#startedMillis);
     if (alone) return this.#goAlone();
-    const flight = context.flights.find(flightKey);
-    if (flight === undefined) return this.#lead(context.flights.lead(flightKey));
+    const own = this.#ownKey(flightKey);
+    const flight = context.flights.find(flightKey) ?? context.flights.find(own);
+    if (flight === undefined) return this.#lead(context.flights.lead(own));
     if (flight.fetched === undefined) return this.#wait(flight);
     if (this.#mayUse(flight.fetched)) return this.#join(flight.fetched);
-    this.#lead(context.flights.lead(flightKey));
+    this.#lead(context.flights.lead(own));
+  }
+
+  /** A HEAD waits for a GET that is under way, but no GET for a HEAD: those collapse among themselves. */
+  #ownKey(key: string): string {
+    return this.#options.ask.request.method === 'HEAD' ? `${HEAD_FLIGHT}${key}` : key;
   }
 
   /** Who comes after the response did is not one who waited for it: it must be fresh for this request too (RFC 9111 §4). */
@@ -100,7 +109,9 @@ export class Turn implements Asker {
 
   #lead(flight: Flight<Fetched> | undefined): void {
     const { ask, stale, sink } = this.#options;
-    const range = stale === undefined ? askedRange(ask.request.fields) : undefined;
+    // Whoever inherits the lead of a GET that others wait for asks by GET too.
+    const byHead = ask.request.method === 'HEAD' && (flight === undefined || flight.key.startsWith(HEAD_FLIGHT));
+    const range = stale === undefined && ask.request.method === 'GET' ? askedRange(ask.request.fields) : undefined;
     const validators =
       stale === undefined
         ? undefined
@@ -109,7 +120,7 @@ export class Turn implements Asker {
       validators !== undefined && (validators.etag !== undefined || validators.lastModifiedMillis !== undefined);
     this.#fetch = Fetch.begin(this.#context, {
       ask,
-      method: 'GET',
+      method: byHead ? 'HEAD' : 'GET',
       fields: upstreamFields(this.#context, ask, { validators, range }),
       unconditional: () => upstreamFields(this.#context, ask),
       stale,
@@ -159,7 +170,7 @@ export class Turn implements Asker {
   /** Another variant than the one under way: its own flight, so that its own kind collapses too. */
   #leadApart(vary: readonly string[]): void {
     const { ask } = this.#options;
-    const key = `${ask.key}\n${variantOf(vary, ask.request.fields, this.#context.policy.vary)}`;
+    const key = this.#ownKey(`${ask.key}\n${variantOf(vary, ask.request.fields, this.#context.policy.vary)}`);
     const flight = this.#context.flights.find(key);
     if (flight === undefined || flight.fetched !== undefined) this.#lead(this.#context.flights.lead(key));
     else this.#wait(flight);
@@ -186,7 +197,7 @@ export class Turn implements Asker {
       kind: 'forwarded',
       why,
       status: fetched.forwardStatus,
-      stored: true,
+      stored: fetched.headOnly !== true,
       ttlMillis,
       detail,
     });
@@ -266,8 +277,15 @@ export class Turn implements Asker {
     const status = appendedStatus(fetched.upstreamStatus, cacheStatus(nameOf(this.#context), handling));
     const extra = ['via', `1.1 ${nameOf(this.#context)}`, 'cache-status', status];
     if (age > 0 || outcome !== 'miss') extra.push('age', String(age));
-    const sent = answer(ask.request, sink, fetched, extra, (why) => this.#lost(why));
-    this.#onClosed(outcome, sent, undefined);
+    const ends: Ends & { replaced?: boolean } = { lost: (why) => this.#lost(why) };
+    if (outcome === 'collapsed' && !this.#again)
+      ends.again = () => {
+        ends.replaced = true;
+        this.#again = true;
+        this.#lead(this.#context.flights.lead(this.#ownKey(this.#options.flightKey)));
+      };
+    const sent = answer(ask.request, sink, fetched, extra, ends);
+    this.#onClosed(outcome, sent, undefined, ends);
   }
 
   #lost(why: string): void {
@@ -296,11 +314,18 @@ export class Turn implements Asker {
     fields.set('cache-status', status);
   }
 
-  #onClosed(outcome: CacheOutcome, status: number, detail: string | undefined): void {
+  #onClosed(
+    outcome: CacheOutcome,
+    status: number,
+    detail: string | undefined,
+    ends?: { readonly replaced?: boolean },
+  ): void {
     const { ask, sink } = this.#options;
     const { counts, popularity, accessLog, clock } = this.#context;
     const firstByteMillis = clock.now();
     sink.onClose(() => {
+      // The answer that was given instead counts itself.
+      if (ends?.replaced === true) return;
       counts.answer(outcome, status, sink.bytesWritten);
       popularity.add({ path: ask.path, requests: 0, bytes: 0, listed: false }, sink.bytesWritten);
       accessLog?.write(ask.request, sink, {

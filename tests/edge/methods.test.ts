@@ -1,7 +1,7 @@
 /** HEAD, unsafe methods, and requests with bodies (RFC 9110 §9, RFC 9111 §4.4). */
 import { Agent } from 'node:http';
 import { describe, expect, test } from 'vitest';
-import { ask, bench, cacheStatus, httpDate, rawClient } from './harness.ts';
+import { ask, bench, cacheStatus, gate, httpDate, rawClient } from './harness.ts';
 
 const FRESH = { 'Cache-Control': 'max-age=60' };
 
@@ -24,6 +24,79 @@ for (const workers of [1, 2])
       }
       agent.destroy();
       expect(b.origin.requests(path).map(({ method }) => method)).toEqual(['HEAD', 'GET']);
+    });
+
+    test('a HEAD for a stale response freshens it with a 304, for GET too', async () => {
+      const path = b.path();
+      const stale = [
+        ['Cache-Control', 'max-age=1'],
+        ['Age', '1000'],
+        ['ETag', '"v"'],
+      ] as const;
+      b.origin.on(path, { headers: stale, body: 'stored' }, (seen) =>
+        seen.headers['if-none-match'] === '"v"'
+          ? { status: 304, headers: { ...FRESH, ETag: '"v"', 'X-New': '1' } }
+          : { headers: stale, body: 'stored' },
+      );
+      await b.edge.get(path);
+      const head = await b.edge.ask(path, { method: 'HEAD' });
+      expect([head.status, head.field('content-length'), head.field('x-new')]).toEqual([200, '6', '1']);
+      const get = await b.edge.get(path);
+      expect([cacheStatus(get).hit, get.text, get.field('x-new')]).toEqual([true, 'stored', '1']);
+      expect(b.origin.requests(path).map(({ method }) => method)).toEqual(['GET', 'HEAD']);
+    });
+
+    test.each([
+      ['the same version freshens it', '"v"', 6, true],
+      ['another version ends it', '"w"', 6, false],
+      ['another length ends it', '"v"', 7, false],
+    ])('a 200 to a HEAD that speaks of a stale response: %s', async (_what, etag, length, kept) => {
+      const path = b.path();
+      const stale = [
+        ['Cache-Control', 'max-age=1, stale-if-error=9999'],
+        ['Age', '1000'],
+        ['ETag', '"v"'],
+      ] as const;
+      b.origin.on(
+        path,
+        { headers: stale, body: 'stored' },
+        { headers: { ...FRESH, ETag: etag, 'Content-Length': String(length) } },
+        { status: 503, body: 'down' },
+      );
+      await b.edge.get(path);
+      expect((await b.edge.ask(path, { method: 'HEAD' })).field('content-length')).toBe(String(length));
+      const get = await b.edge.get(path);
+      expect([get.status, get.text]).toEqual(kept ? [200, 'stored'] : [503, 'down']);
+      expect(cacheStatus(get).hit).toBe(kept);
+    });
+
+    test('fifty HEADs at once for what is not here are one HEAD to the origin, and store nothing', async () => {
+      const path = b.path();
+      const hold = gate();
+      b.origin.on(path, { headers: FRESH, body: 'x'.repeat(1000), hold });
+      const asking = Array.from({ length: 50 }, () => b.edge.ask(path, { method: 'HEAD' }));
+      await b.origin.asked(path, 1);
+      // Behind them on the loop of every worker: who asked before has been heard.
+      await Promise.all(Array.from({ length: 4 }, () => b.edge.get('/unscripted')));
+      hold.open();
+      const answers = await Promise.all(asking);
+      for (const answer of answers) expect([answer.status, answer.field('content-length')]).toEqual([200, '1000']);
+      expect(b.origin.hits(path)).toBeLessThan(6);
+      expect(answers.some((answer) => cacheStatus(answer).parameters.has('collapsed'))).toBe(true);
+      expect(cacheStatus(await b.edge.get(path)).hit).toBe(false);
+    });
+
+    test('a HEAD waits for a GET that is under way', async () => {
+      const path = b.path();
+      const hold = gate();
+      b.origin.on(path, { headers: FRESH, body: 'both', hold });
+      const get = b.edge.get(path);
+      await b.origin.asked(path, 1);
+      const head = b.edge.ask(path, { method: 'HEAD' });
+      await b.edge.get('/unscripted');
+      hold.open();
+      expect([(await get).text, (await head).field('content-length')]).toEqual(['both', '4']);
+      expect(b.origin.requests(path).map(({ method }) => method)).toEqual(['GET']);
     });
 
     for (const method of ['POST', 'PUT', 'DELETE', 'PATCH', 'M-SEARCH'])

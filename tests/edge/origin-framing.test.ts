@@ -212,6 +212,19 @@ for (const workers of [1, 2] as const)
       expect([miss.interim, miss.text]).toEqual([[103], 'x']);
       expect(cacheStatus(await b.edge.get(path)).hit).toBe(true);
     });
+
+    test('a 103 never reaches a client of HTTP/1.0', async () => {
+      const path = b.path();
+      b.origin.on(path, (_seen, response) => {
+        response.writeEarlyHints({ link: '</a.css>; rel=preload' });
+        return { headers: { 'Cache-Control': 'no-store' }, body: 'x' };
+      });
+      const client = await rawClient(b.edge.port);
+      client.send(`GET ${path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n`);
+      const { text } = await client.closed();
+      expect(text).toMatch(/^HTTP\/1.1 200 /);
+      expect(text).not.toContain(' 103 ');
+    });
   });
 
 describe('kept connections', () => {

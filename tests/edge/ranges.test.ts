@@ -266,6 +266,64 @@ for (const workers of [1, 2])
       expect((await b.edge.get(path)).status).toBe(502);
     });
 
+    test('two hundred clients with overlapping ranges: each slice is asked for once', async () => {
+      const path = b.path();
+      const body = placed(12 * MiB, 7);
+      const asked = new Array<number>(12).fill(0);
+      const serve = ranged(body);
+      b.origin.on(path, (seen) => {
+        const [, from = '', to = ''] = /^bytes=(\d+)-(\d+)$/.exec(String(seen.headers.range)) ?? [];
+        for (let n = Math.floor(Number(from) / MiB); n <= Math.floor(Number(to) / MiB); n++) asked[n]! += 1;
+        return serve(seen);
+      });
+      await b.edge.get(path, { Range: 'bytes=0-0' });
+      await Promise.all(
+        Array.from({ length: 200 }, async (_, i) => {
+          const from = ((i * 7) % 11) * MiB + i;
+          const to = Math.min(from + ((i % 4) + 1) * MiB, body.length) - 1;
+          const answer = await ask(b.edge.port, path, {
+            headers: { Range: `bytes=${from}-${to}` },
+            deadlineMillis: 30_000,
+          });
+          expect([answer.status, answer.whole, answer.body.equals(body.subarray(from, to + 1))]).toEqual([
+            206,
+            true,
+            true,
+          ]);
+        }),
+      );
+      expect(asked).toEqual(new Array<number>(12).fill(1));
+    });
+
+    test.each([
+      ['stored', true],
+      ['just arriving', false],
+    ])(
+      'a version that is %s and gone upstream before a byte was sent: the client gets the new one',
+      async (_is, stored) => {
+        const path = b.path();
+        const [old, fresh] = [placed(4 * MiB, 8), placed(4 * MiB, 9)];
+        b.origin.on(path, ranged(old));
+        expect((await b.edge.get(path, { Range: 'bytes=0-9' })).body.equals(old.subarray(0, 10))).toBe(true);
+        if (stored) {
+          let hit = false;
+          while (!hit) hit = cacheStatus(await b.edge.get(path, { Range: 'bytes=1-8' })).hit;
+        }
+        b.origin.on(
+          path,
+          ranged(fresh, [
+            ['Cache-Control', 'max-age=60'],
+            ['ETag', '"w"'],
+          ]),
+        );
+        const [from, to] = [2 * MiB + 5, 3 * MiB + 5];
+        const answer = await b.edge.get(path, { Range: `bytes=${from}-${to}` });
+        expect([answer.status, answer.field('etag'), answer.whole]).toEqual([206, '"w"', true]);
+        expect(answer.body.equals(fresh.subarray(from, to + 1))).toBe(true);
+        expect((await b.edge.get(path)).body.equals(fresh)).toBe(true);
+      },
+    );
+
     test('when the resource changes between two slices nobody gets a mixture', async () => {
       const path = b.path();
       const [one, two] = [placed(3 * MiB, 1), placed(3 * MiB, 2)];
