@@ -207,3 +207,19 @@ test('a canonical path has no dot segment, is plain ASCII and names one host', (
     { numRuns: 1_000 },
   );
 });
+
+test('encoding what need not be encoded changes no key; another letter always does', () => {
+  const segment = fc.stringMatching(/^[A-Za-z0-9_~-]{1,8}$/);
+  fc.assert(
+    fc.property(fc.array(segment, { minLength: 1, maxLength: 4 }), fc.nat(), fc.boolean(), (segments, where, upper) => {
+      const plain = `/${segments.join('/')}?q=${segments[0]}`;
+      const letters = [...plain].flatMap((letter, i) => (/[A-Za-z0-9_~-]/.test(letter) ? [i] : []));
+      const i = letters[where % letters.length]!;
+      const code = plain.charCodeAt(i).toString(16);
+      const encoded = `${plain.slice(0, i)}%${upper ? code.toUpperCase() : code}${plain.slice(i + 1)}`;
+      expect(at(encoded)).toEqual(at(plain));
+      const other = `${plain.slice(0, i)}${plain[i] === 'x' ? 'y' : 'x'}${plain.slice(i + 1)}`;
+      expect(at(other)).not.toEqual(at(plain));
+    }),
+  );
+});

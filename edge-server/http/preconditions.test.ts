@@ -132,3 +132,28 @@ test('a tag is found in any list that holds it, at any place', () => {
     }),
   );
 });
+
+test('no text in a condition throws, and none gives a 304 where If-Match has failed', () => {
+  const value = fc.oneof(
+    fc.string(),
+    fc.constantFrom('"a"', 'W/"a"', '*', '"a', '"a", "b"', ',', 'Sun, 06 Nov 1994 08:49:37 GMT', '0'),
+  ); // prettier-ignore
+  const names = ['if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since'] as const;
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(fc.constantFrom(...names), value), { maxLength: 5 }),
+      value,
+      (conditions, ifRange) => {
+        const fields = new Fields(conditions.flat());
+        const held = { status: 200, etag: '"a"', lastModifiedMillis: 784_111_777_000, dateMillis: 1_700_000_000_000 };
+        const { kind } = preconditions(fields, held);
+        const ifMatch = new Fields([
+          ...fields.flat.flatMap((one, i) => (one === 'if-match' ? [one, fields.flat[i + 1]!] : [])),
+        ]);
+        if (preconditions(ifMatch, held).kind === 'failed') expect(kind).toBe('failed');
+        rangeApplies(ifRange, held);
+      },
+    ),
+    { numRuns: 1000 },
+  );
+});

@@ -4,6 +4,7 @@ import {
   type ByteRange,
   contentRange,
   contentRangeUnsatisfied,
+  MAX_RANGES,
   multipartFrame,
   parseContentRange,
   parseRange,
@@ -156,4 +157,36 @@ describe('multipartFrame', () => {
     expect(frame.contentLength).toBe(whole.length);
     expect(frame.contentType).toBe('multipart/byteranges; boundary=b0undary');
   });
+});
+
+test('whatever a Range says, what is served lies within the body, at most sixteen parts, and nothing throws', () => {
+  const part = fc.constantFrom(
+    'bytes',
+    '=',
+    '0',
+    '9',
+    '-',
+    ',',
+    ' ',
+    '18446744073709551615',
+    '-9223372036854775758',
+    '5-2',
+    'x',
+    '\t',
+    '1-',
+  ); // prettier-ignore
+  const field = fc.oneof(
+    fc.string(),
+    fc.array(part, { maxLength: 40 }).map((parts) => parts.join('')),
+    fc.array(part, { maxLength: 40 }).map((parts) => `bytes=${parts.join('')}`),
+  );
+  fc.assert(
+    fc.property(field, fc.oneof(fc.nat(20), fc.nat(2_000_000_000_000)), (text, length) => {
+      const read = parseRange(text, length);
+      const served = read.kind === 'single' ? [read] : read.kind === 'multiple' ? read.ranges : [];
+      expect(served.length).toBeLessThanOrEqual(MAX_RANGES);
+      for (const { start, end } of served) expect(start >= 0 && start <= end && end < length).toBe(true);
+    }),
+    { numRuns: 2000 },
+  );
 });
