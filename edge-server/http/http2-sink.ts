@@ -63,7 +63,9 @@ export class Http2Sink implements ResponseSink {
     if (this.started || this.closed || status < 102 || status > 199) return;
     const headers: Record<string, string | number> = Object.create(null);
     headers[':status'] = status;
-    for (const [name, value] of new Map(fieldPairs(sendableFields(fields.flat)))) headers[name] = value;
+    // Lines of one field are one list (RFC 9110 §5.3): every Link reaches the client.
+    for (const [name, value] of fieldPairs(sendableFields(fields.flat)))
+      headers[name] = headers[name] === undefined ? value : `${headers[name]}, ${value}`;
     try {
       this.#stream.additionalHeaders(headers);
     } catch {

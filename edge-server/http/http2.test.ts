@@ -278,3 +278,16 @@ test('an idle session is closed, and draining lets streams finish', async () => 
   await drained;
   expect(second.listener.counters.open).toBe(0);
 });
+
+test('a 103 goes before the answer with every one of its links', async () => {
+  const { session } = await secure((_request, sink) => {
+    sink.inform(103, new Fields(['link', '</a.css>; rel=preload', 'link', '</b.js>; rel=preload']));
+    sink.sendWhole(new ResponseHead(200, new Fields(), 2), Buffer.from('ok'));
+  });
+  const stream = session.request({ ':path': '/' });
+  const hint = new Promise<Record<string, unknown>>((resolve) => stream.once('headers', resolve));
+  const answer = new Promise<Record<string, unknown>>((resolve) => stream.once('response', resolve));
+  stream.resume();
+  expect(await hint).toMatchObject({ ':status': 103, link: '</a.css>; rel=preload, </b.js>; rel=preload' });
+  expect((await answer)[':status']).toBe(200);
+});
