@@ -117,7 +117,7 @@ export class BodySource {
     return this.#cut(found, n, at, end);
   }
 
-  #cut(read: Awaited<ReturnType<Store['readSlice']>>, n: number, at: number, end: number): Piece {
+  #cut(read: Awaited<ReturnType<Store['readSlice']>>, n: number, at: number, end: number): Piece | Promise<Piece> {
     if (read.kind === 'absent') return this.#fetch(at, end, read.why);
     const from = at - n * SLICE_BYTES;
     const to = Math.min(read.bytes.length, end - n * SLICE_BYTES);
@@ -129,12 +129,16 @@ export class BodySource {
     return { kind: 'bytes', bytes: whole ? read.bytes : read.bytes.subarray(from, to), release: read.release };
   }
 
-  #fetch(at: number, end: number, why: string): Piece {
+  #fetch(at: number, end: number, why: string): Piece | Promise<Piece> {
     const n = Math.floor(at / SLICE_BYTES);
     this.#fetches = n === this.#lastMissing ? this.#fetches + 1 : 1;
     this.#lastMissing = n;
     if (this.#fetches > FETCHES_PER_SLICE) return { kind: 'lost', why };
-    const { ask, response, fetcher } = this.#options;
+    const { ask, response, fetcher, store } = this.#options;
+    // While we looked, another run may have brought it.
+    this.#entry = undefined;
+    const entry = this.#fetches === 1 ? this.#stored() : undefined;
+    if (entry !== undefined && store.hasSlice(entry, n)) return this.#read(entry, at, end);
     const arriving = fetcher.fetchSlices(ask, response, n, end);
     if (arriving === undefined) return { kind: 'lost', why };
     if (arriving !== this.#arriving) this.#follow(arriving, at);

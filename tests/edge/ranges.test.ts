@@ -280,7 +280,7 @@ for (const workers of [1, 2])
       await Promise.all(
         Array.from({ length: 200 }, async (_, i) => {
           const from = ((i * 7) % 11) * MiB + i;
-          const to = Math.min(from + ((i % 4) + 1) * MiB, body.length) - 1;
+          const to = Math.min(from + ((i % 8) + 1) * (MiB / 4), body.length) - 1;
           const answer = await ask(b.edge.port, path, {
             headers: { Range: `bytes=${from}-${to}` },
             deadlineMillis: 30_000,
