@@ -45,6 +45,16 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     example: 'nearcast config check edge.yaml',
     run: async (argv) => (await import('./config-check.ts')).run(argv),
   },
+  'config show': {
+    summary: 'the configuration that a part would run with, and where each value comes from',
+    example: 'nearcast config show --config edge.yaml',
+    run: async (argv) => (await import('./config-show.ts')).show(argv),
+  },
+  'config schema': {
+    summary: 'the JSON schema of a part\u2019s configuration file, for editors',
+    example: 'nearcast config schema --part edge',
+    run: async (argv) => (await import('./config-show.ts')).schema(argv),
+  },
   s3: {
     summary: 'the S3 server of the box',
     example: 'nearcast s3 --dir ./objects --access-key-file ./key --secret-key-file ./secret',

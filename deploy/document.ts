@@ -8,16 +8,25 @@ import { CONTROL_COUNTERS } from '../control-plane/counters.ts';
 import { CONTROL_OPTIONS } from '../control-plane/options.ts';
 import { EDGE_COUNTERS } from '../edge-server/counters.ts';
 import { EDGE_OPTIONS } from '../edge-server/options.ts';
+import { CERTIFICATE_SHAPE, SERVICE_SHAPE } from '../edge-server/service-options.ts';
 import { ORIGIN_COUNTERS } from '../origin/counters.ts';
 import { ORIGIN_OPTIONS } from '../origin/options.ts';
+import { isOption, type Shape } from '../runtime/config-shape.ts';
 import type { MetricTable } from '../runtime/metrics.ts';
-import { optionsMarkdown } from '../runtime/options.ts';
+import { placeholder } from '../runtime/option-text.ts';
+import { flagName, optionsMarkdown } from '../runtime/options.ts';
+import { schemaText } from './config-parts.ts';
 import { UP_OPTIONS } from './up-options.ts';
+
+/** Parts whose schema lies in this folder, as `edge.schema.json`. */
+export const PUBLISHED_SCHEMAS = ['edge', 'control', 'origin'] as const;
 
 /** README below the project's root → marker → the text that belongs there. */
 export const DOCUMENTED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'edge-server/README.md': {
     options: optionsMarkdown(EDGE_OPTIONS),
+    services: keysMarkdown(SERVICE_SHAPE),
+    certificates: keysMarkdown(CERTIFICATE_SHAPE),
     counters: countersMarkdown(EDGE_COUNTERS, 'nearcast_edge'),
   },
   'control-plane/README.md': {
@@ -44,6 +53,19 @@ export function documented(text: string, sections: Readonly<Record<string, strin
   return written;
 }
 
+/** A Markdown table of the keys of a configuration file's section, those of sections in it below theirs. */
+export function keysMarkdown(shape: Shape): string {
+  const rows = (of: Shape, path: string): string[] =>
+    Object.entries(of).flatMap(([name, node]) => {
+      const key = `${path}${flagName(name)}`;
+      const what = isOption(node) ? `${placeholder(node)}${node.required === true ? ', required' : ''}` : node.kind;
+      const row = `| \`${key}\` | ${what.replaceAll('|', ' or ')} | ${node.help} |`;
+      if (node.kind === 'section') return [row, ...rows(node.of, `${key}.`)];
+      return node.kind === 'sections' && name !== 'tls' ? [row, ...rows(node.of, `${key}[].`)] : [row];
+    });
+  return ['| key | value | what it does |', '|---|---|---|', ...rows(shape, '')].join('\n');
+}
+
 /** A Markdown table of a metric table. */
 export function countersMarkdown(table: MetricTable, prefix: string): string {
   const rows = Object.entries(table).map(([name, { help, advice, label }]) => {
@@ -58,4 +80,6 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     const path = new URL(`../${file}`, import.meta.url);
     writeFileSync(path, documented(readFileSync(path, 'utf8'), sections, file));
   }
+  for (const part of PUBLISHED_SCHEMAS)
+    writeFileSync(new URL(`./${part}.schema.json`, import.meta.url), schemaText(part));
 }

@@ -123,6 +123,17 @@ export const EDGE_COUNTERS = {
     help: 'Stored bytes whose checksum was wrong; dropped and fetched again.',
     advice: 'More than a few: the disk or its cable is failing.',
   },
+  compressed_responses_total: {
+    kind: 'counter',
+    label: { name: 'coding', values: ['zstd', 'br', 'gzip'] },
+    help: 'Responses compressed while they were stored.',
+    advice: 'None where a service says compression: its origin compresses, or its types are not listed.',
+  },
+  compression_saved_bytes_total: {
+    kind: 'counter',
+    help: 'Bytes by which compressed responses became shorter, once for each stored one.',
+    advice: 'Little beside many compressed_responses_total: the types listed do not compress.',
+  },
   service_requests_total: {
     kind: 'counter',
     label: { name: 'service', values: [], open: true },

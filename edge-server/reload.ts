@@ -65,23 +65,26 @@ export class Reload {
 
   async #reload(): Promise<void> {
     const { clock, log, read, running, apply } = this.#options;
+    let fresh: EdgeConfiguration;
     try {
-      const fresh = read();
-      const restartNeeded = differing(running().options, fresh.options);
-      await apply({ ...fresh, options: merged(running().options, fresh.options) });
-      this.#figures = {
-        ...this.#figures,
-        loaded: this.#figures.loaded + 1,
-        good: true,
-        loadedMillis: clock.now(),
-        restartNeeded,
-      };
-      log.info({ services: fresh.services.map(({ name }) => name), restartNeeded }, 'configuration loaded');
+      fresh = read();
     } catch (error) {
-      this.#figures = { ...this.#figures, refused: this.#figures.refused + 1, good: false };
-      const why = error instanceof Fault ? error.line() : String(error);
-      log.error({ why }, 'configuration not loaded, the old one stays');
+      return this.#refuse(error, 'configuration not loaded, the old one stays');
     }
+    const restartNeeded = differing(running().options, fresh.options);
+    try {
+      await apply({ ...fresh, options: merged(running().options, fresh.options) });
+    } catch (error) {
+      return this.#refuse(error, 'configuration not in force in every worker');
+    }
+    const loaded = this.#figures.loaded + 1;
+    this.#figures = { ...this.#figures, loaded, good: true, loadedMillis: clock.now(), restartNeeded };
+    log.info({ services: fresh.services.map(({ name }) => name), restartNeeded }, 'configuration loaded');
+  }
+
+  #refuse(error: unknown, message: string): void {
+    this.#figures = { ...this.#figures, refused: this.#figures.refused + 1, good: false };
+    this.#options.log.error({ why: error instanceof Fault ? error.line() : String(error) }, message);
   }
 }
 

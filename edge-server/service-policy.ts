@@ -1,5 +1,6 @@
 /** What a service's section means: its cache policy, its hosts, the hosts that a purge of it covers. Pure. */
 import { hostName, hostPattern } from '../runtime/host-table.ts';
+import { compressionRule } from './cache/compression.ts';
 import type { QueryRule } from './cache/key.ts';
 import { type CachePolicy, cachePolicy, type PathOverrides, type PolicyOverrides } from './cache/policy.ts';
 import type { EdgeOptions } from './options.ts';
@@ -16,6 +17,7 @@ export function wholePolicy(options: EdgeOptions): CachePolicy {
 /** A service's own policy: its profile, or the edge's, with what its section says. */
 export function servicePolicy(section: ServiceSection, options: EdgeOptions): CachePolicy {
   const { canonicalHost, requestDirectives, ignoredRequestHeaders } = section;
+  const profile = (section.profile ?? options.profile) as 'safe' | 'rfc';
   const overrides: PolicyOverrides = given({
     query: queryRule(section),
     canonicalHost: canonicalHost === undefined ? undefined : hostPattern(canonicalHost),
@@ -30,10 +32,14 @@ export function servicePolicy(section: ServiceSection, options: EdgeOptions): Ca
     storePost: section.storePost,
     deceptionGuard: section.deceptionGuard,
     forwardSurrogateFields: options.role === 'region',
+    vary: section.compression && {
+      ...cachePolicy(profile).vary,
+      preferredCodings: compressionRule(section.compression).preference,
+    },
     ...lifetimes(section),
   });
   const paths = (section.paths ?? []).map((path) => ({ prefix: path.prefix, overrides: lifetimes(path) }));
-  return cachePolicy((section.profile ?? options.profile) as 'safe' | 'rfc', overrides, paths);
+  return cachePolicy(profile, overrides, paths);
 }
 
 function lifetimes(section: LifetimeSection): PathOverrides {

@@ -5,12 +5,14 @@
  */
 import { HostTable, hostName } from '../runtime/host-table.ts';
 import { addressText } from '../runtime/options.ts';
+import { compressionRule } from './cache/compression.ts';
 import type { KeyRule } from './cache/key.ts';
 import { type CachePolicy, keyRule } from './cache/policy.ts';
 import type { EdgeConfiguration } from './configuration.ts';
 import type { Handler } from './http/exchange.ts';
 import type { EdgeOptions } from './options.ts';
 import type { PurgeTargets } from './purge-scopes.ts';
+import { Compression } from './serve/compression.ts';
 import type { ServeContext } from './serve/context.ts';
 import { Counts, figuresOf, type ServiceFigures, summed } from './serve/counts.ts';
 import { createHandler } from './serve/handler.ts';
@@ -24,7 +26,7 @@ import { Upstreams, type UpstreamsOptions } from './upstream/upstreams.ts';
 /** Of a context, what all services have in common. */
 export type SharedContext = Omit<
   ServeContext,
-  'policy' | 'upstreams' | 'counts' | 'popularity' | 'slices' | 'mayPurge' | 'methods'
+  'policy' | 'upstreams' | 'counts' | 'popularity' | 'slices' | 'mayPurge' | 'methods' | 'compression'
 >;
 
 /** What is for no service, or for the one that has no name. */
@@ -152,15 +154,20 @@ export class Services {
     const purgeFrom = section?.purgeFrom ?? options.purgeFrom;
     const methods = section?.methods;
     const slices = new Slices();
+    const counts = this.#countsOf(name);
     const context: ServeContext = {
       ...this.#shared,
       policy,
       slices,
       upstreams: this.#upstreamsOf(section?.upstreams ?? options.upstream, options),
-      counts: this.#countsOf(name),
+      counts,
       popularity: this.#popularityOf(name),
       mayPurge: (address) => purgeFrom.includes(address.startsWith('::ffff:') ? address.slice(7) : address),
       methods: methods === undefined ? undefined : new Set(methods),
+      compression:
+        section?.compression === undefined
+          ? undefined
+          : new Compression(compressionRule(section.compression), (coding, saved) => counts.compressed(coding, saved)),
     };
     slices.context = context;
     return { policy, handler: createHandler(context) };

@@ -56,6 +56,8 @@ export const DECISION_FILES: readonly string[] = [
   'edge-server/cache/storability.ts',
   'edge-server/cache/freshening.ts',
   'edge-server/cache/key.ts',
+  'edge-server/cache/compression.ts',
+  'edge-server/service-policy.ts',
   'edge-server/http/preconditions.ts',
   'edge-server/http/ranges.ts',
   'edge-server/http/request-rules.ts',

@@ -301,3 +301,21 @@ describe('the initial age', () => {
     );
   });
 });
+
+describe('a lifetime by status', () => {
+  const policy = cachePolicy('safe', {
+    statusTtlMillis: new Map([
+      [404, 60_000],
+      [302, 30_000],
+      [200, 0],
+    ]),
+  });
+  test.each<[string, Entry[], number, [number, string]]>([
+    ['of a status that has none by default', [], 302, [30_000, 'default']],
+    ['before the negative one', [], 404, [60_000, 'negative']],
+    ['of 0, before heuristics', [['last-modified', -1000]], 200, [0, 'none']],
+    ['never before what the origin says', [['cache-control', 'max-age=5']], 404, [5_000, 'max-age']],
+    ['never before no-cache', [['cache-control', 'no-cache']], 404, [0, 'none']],
+    ['and not for another status', [], 410, [5_000, 'negative']],
+  ])('%s', (_, entries, status, expected) => expect(life(entries, status, policy)).toEqual(expected));
+});

@@ -48,10 +48,21 @@ function sameVersion(stored: StoredResponse, response: ReceivedResponse): boolea
  */
 export function ifRangeOf(stored: StoredResponse): string | undefined {
   if (stored.etag !== undefined) return stored.etag.startsWith('"') ? stored.etag : undefined;
+  if (encodedLoosely(stored)) return undefined;
   const { lastModifiedMillis, responseMillis, initialAgeMillis } = stored;
   if (lastModifiedMillis === undefined || !strongDate(lastModifiedMillis, responseMillis - initialAgeMillis))
     return undefined;
   for (let i = 0; i < stored.fields.length; i += 2)
     if (stored.fields[i] === 'last-modified') return stored.fields[i + 1];
   return undefined;
+}
+
+/**
+ * True for a body in a content coding without a strong ETag: made on the way, here or before us, so that not even the
+ * same Last-Modified says that another time brings the same bytes. No parts of it are given or fetched.
+ */
+export function encodedLoosely({ etag, fields }: Pick<StoredResponse, 'etag' | 'fields'>): boolean {
+  if (etag?.startsWith('"') === true) return false;
+  for (let i = 0; i < fields.length; i += 2) if (fields[i] === 'content-encoding') return true;
+  return false;
 }

@@ -81,7 +81,7 @@ export function upstreamAcceptEncoding(
 }
 
 /** What a client's Accept-Encoding comes down to: the set of codings, or the one of them that is preferred. */
-function selectingCodings(value: string | undefined, preference: CodingPreference | undefined): string {
+export function selectingCodings(value: string | undefined, preference: CodingPreference | undefined): string {
   const set = reducedAcceptEncoding(value);
   return preference?.get(set) ?? set;
 }

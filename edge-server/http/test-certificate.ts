@@ -8,6 +8,8 @@ import { type CertificateFiles, type CertificatePair, readCertificate } from './
 export interface CertificateFolder {
   /** Makes (or replaces) the certificate called `name`, good for these DNS names. */
   make(name: string, dnsNames: readonly string[]): CertificateFiles;
+  /** Where `make` puts its `crt` or `key`. */
+  path(name: string, kind: string): string;
   remove(): void;
 }
 
@@ -26,6 +28,7 @@ export function certificateFolder(): CertificateFolder {
       );
       return files;
     },
+    path: (name, kind) => join(folder, `${name}.${kind}`),
     remove: () => rmSync(folder, { recursive: true, force: true }),
   };
 }

@@ -5,9 +5,10 @@
  */
 import { appendedStatus, cacheStatus, type ForwardedWhy } from '../cache/cache-status.ts';
 import { invalidatedKeys, unsafeMethod } from '../cache/invalidation.ts';
-import { keyRule } from '../cache/policy.ts';
+import { keyRule, policyAt } from '../cache/policy.ts';
 import { loops } from '../cache/request-fields.ts';
 import { clientFields } from '../cache/response-fields.ts';
+import { storability } from '../cache/storability.ts';
 import type { CacheOutcome } from '../counters.ts';
 import type { ResponseSink } from '../http/exchange.ts';
 import type { Fields } from '../http/fields.ts';
@@ -114,8 +115,9 @@ class Alone implements UpstreamListener {
     this.#own(status, text, fault, fields);
   }
 
-  #send(head: UpstreamHead): void {
+  #send(received: UpstreamHead): void {
     if (this.#sink.closed) return;
+    const head = this.#asGotten(received);
     const { why, detail, outcome } = this.#options;
     const name = nameOf(this.#context);
     const fields = clientFields(head.fields, this.#context.policy.forwardSurrogateFields);
@@ -132,6 +134,16 @@ class Alone implements UpstreamListener {
       fields,
       contentLength: head.contentLength,
     });
+  }
+
+  /** A HEAD says what GET would: a response that is compressed when it is stored is so described. */
+  #asGotten(head: UpstreamHead): UpstreamHead {
+    const { compression, policy } = this.#context;
+    const { request, key, path } = this.#ask;
+    if (compression === undefined || request.method !== 'HEAD') return head;
+    const planned = compression.planned(request.fields, head).head;
+    const asGet = { method: 'GET', fields: request.fields, hasBody: false, url: key };
+    return storability(asGet, planned, policyAt(policy, path)).store ? planned : head;
   }
 
   #invalidated(head: UpstreamHead): string[] {

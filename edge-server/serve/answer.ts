@@ -4,6 +4,7 @@
  * whether they may be used was decided before.
  */
 import { randomBytes } from 'node:crypto';
+import { encodedLoosely } from '../cache/parts.ts';
 import { notModifiedFields, partialFields } from '../cache/response-fields.ts';
 import type { StoredResponse } from '../cache/stored-response.ts';
 import { type EdgeRequest, ResponseHead, type ResponseSink } from '../http/exchange.ts';
@@ -64,6 +65,7 @@ export function answerPlan(request: EdgeRequest, response: StoredResponse, lengt
   if (response.status !== 200 || request.method !== 'GET' || length === undefined) return WHOLE;
   const field = request.fields.get('range');
   if (field === undefined || !rangeApplies(request.fields.get('if-range'), representation)) return WHOLE;
+  if (encodedLoosely(response)) return WHOLE;
   const range = parseRange(field, length);
   switch (range.kind) {
     case 'full':

@@ -11,6 +11,7 @@ import type { Upstreams } from '../upstream/upstreams.ts';
 import type { AccessLog } from './access-log.ts';
 import type { Answerable } from './answer.ts';
 import type { SliceFetcher } from './body-source.ts';
+import type { Compression } from './compression.ts';
 import type { Counts } from './counts.ts';
 import type { BackOffMemory, KeyMemory } from './memory.ts';
 import type { Popularity } from './popularity.ts';
@@ -52,6 +53,8 @@ export interface ServeContext {
   mayPurge(address: string): boolean;
   /** Methods that go to the origin beside GET and HEAD; `undefined` for all but CONNECT and TRACE. */
   readonly methods: ReadonlySet<string> | undefined;
+  /** `undefined` where nothing is compressed. */
+  readonly compression: Compression | undefined;
   /** What `/healthz` over the serving port says when the appliance is part of a fleet; `undefined` for one that stands alone. */
   health(): { readonly status: number; readonly body: string } | undefined;
 }

@@ -4,6 +4,7 @@
  */
 
 import type { WaitEnding } from '../cache/collapse.ts';
+import type { Coding } from '../cache/compression.ts';
 import { CACHE_OUTCOMES, type CacheOutcome, EDGE_COUNTERS } from '../counters.ts';
 import type { WriteOutcome } from '../store/contract.ts';
 import type { UpstreamFault } from '../upstream/upstreams.ts';
@@ -26,6 +27,8 @@ export class Counts {
   aborted = 0;
   stored = 0;
   background = 0;
+  readonly codings: Record<Coding, number> = zeroes(EDGE_COUNTERS.compressed_responses_total.label.values);
+  compressionSaved = 0;
   purges = 0;
 
   /** One response of `bytes` body bytes. */
@@ -33,6 +36,12 @@ export class Counts {
     this.requests[outcome] += 1;
     this.bytes[outcome] += bytes;
     this.classes[(status / 100) | 0]! += 1;
+  }
+
+  /** One response compressed whole. */
+  compressed(coding: Coding, savedBytes: number): void {
+    this.codings[coding] += 1;
+    this.compressionSaved += Math.max(0, savedBytes);
   }
 
   refused(outcome: WriteOutcome): void {
@@ -57,6 +66,8 @@ export class Counts {
       store_refused_total: { ...this.refusals },
       background_revalidations_total: this.background,
       purges_total: this.purges,
+      compressed_responses_total: { ...this.codings },
+      compression_saved_bytes_total: this.compressionSaved,
     };
   }
 }

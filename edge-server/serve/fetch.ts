@@ -4,6 +4,7 @@
  * shared while it arrives; everything else passes through to the asker alone.
  */
 import type { Flight } from '../cache/collapse.ts';
+import type { Coding } from '../cache/compression.ts';
 import { requestDirectives } from '../cache/directives.ts';
 import { freshened, headSpeaksOf } from '../cache/freshening.ts';
 import type { ReceivedResponse } from '../cache/freshness.ts';
@@ -21,6 +22,7 @@ import { BodySource } from './body-source.ts';
 import type { Ask, Fetched, ServeContext } from './context.ts';
 import { headOnly, stored } from './fetched.ts';
 import { LiveBody } from './live-body.ts';
+import type { Taker } from './taker.ts';
 
 /** Why there is no response to give. */
 export type FetchFailure = UpstreamFault | 'unsolicited_304' | 'unsolicited_206';
@@ -39,12 +41,6 @@ export interface Asker {
   inform?(status: number, fields: Fields): void;
 }
 
-export interface Taker {
-  piece(chunk: Buffer): void;
-  end(): void;
-  fail(why: string): void;
-}
-
 export interface FetchOptions {
   readonly ask: Ask;
   /** What goes upstream, made by the caller: conditional when `stale` has a validator, ranged when `ranged`. */
@@ -59,6 +55,14 @@ export interface FetchOptions {
   /** `undefined`: goes alone. */
   readonly flight: Flight<Fetched> | undefined;
   readonly asker: Asker;
+}
+
+/** What goes into the store: the bytes of `response` from `firstByte` to `endByte`, where that is known. */
+interface Storing {
+  readonly store: true;
+  readonly response: StoredResponse;
+  readonly firstByte: number;
+  readonly endByte: number | undefined;
 }
 
 /** How long a key that was not cacheable is remembered as such; Varnish's hit-for-miss default is two minutes. */
@@ -113,10 +117,11 @@ export class Fetch implements UpstreamListener {
     }
     if (failureStatus(head.status) && stale !== undefined && this.#fallBack(stale, `status-${head.status}`, head))
       return this.#drop();
-    if (this.#options.method === 'HEAD') return this.#settleHead(head, received);
+    const planned = this.#context.compression?.planned(this.#options.ask.request.fields, head);
+    if (this.#options.method === 'HEAD') return this.#settleHead(planned?.head ?? head, head);
     if (head.status === 206 && !ranged) return this.#refuse('unsolicited_206', 'a 206 to a request without a range');
-    const decided = this.#decide(head, received);
-    if (decided.store) return this.#share(head, decided.response, decided.firstByte, decided.endByte);
+    const decided = this.#decide(planned?.head ?? head);
+    if (decided.store) return this.#share(planned?.head ?? head, decided, planned?.coding);
     // What is not shared because the upstream is unwell may be shared in a moment.
     if (!failureStatus(head.status) && head.status !== 416)
       this.#context.uncacheable.remember(this.#options.ask.key, this.#context.clock.now() + UNCACHEABLE_MILLIS);
@@ -162,24 +167,19 @@ export class Fetch implements UpstreamListener {
     this.#call?.abort();
   }
 
-  #decide(
-    head: UpstreamHead,
-    received: ReceivedResponse,
-  ):
-    | { store: true; response: StoredResponse; firstByte: number; endByte: number | undefined }
-    | { store: false; why: string } {
+  #decide(head: UpstreamHead): Storing | { store: false; why: string } {
     const { ask, method } = this.#options;
     const policy = policyAt(this.#context.policy, ask.path);
     const request = { method, fields: ask.request.fields, hasBody: ask.request.body !== undefined, url: ask.key };
     if (head.status === 206) {
-      const partial = partialStorability(request, received, policy);
+      const partial = partialStorability(request, head, policy);
       if (!partial.store) return partial;
       const { start, end, length } = partial.range;
       if (head.contentLength !== undefined && head.contentLength !== end - start + 1)
         return { store: false, why: 'partial-unusable' };
       return { store: true, response: this.#stored(partial.parts, length), firstByte: start, endByte: end + 1 };
     }
-    const whole = storability(request, received, policy);
+    const whole = storability(request, head, policy);
     if (!whole.store) return whole;
     const length = head.status === 204 ? 0 : (head.contentLength ?? -1);
     return {
@@ -190,17 +190,20 @@ export class Fetch implements UpstreamListener {
     };
   }
 
-  /** A HEAD brings no body to store; what it says freshens what is stored, or ends it (RFC 9111 §4.3.5). */
-  #settleHead(head: UpstreamHead, received: ReceivedResponse): void {
+  /**
+   * A HEAD brings no body to store; what it says freshens what is stored, or ends it (RFC 9111 §4.3.5). `head` is as it
+   * would be stored, `received` as it came.
+   */
+  #settleHead(head: UpstreamHead, received: UpstreamHead): void {
     const { ask, asker, flight, stale } = this.#options;
-    const { policy, slices } = this.#context;
+    const { slices } = this.#context;
     if (stale !== undefined && head.status === 200) {
       const about = headSpeaksOf(stale.response, head.fields, head.contentLength);
-      if (about === 'same') return this.#freshen(stale, received);
+      if (about === 'same') return this.#freshen(stale, head);
       if (about === 'other') slices.supersede(stale.response);
     }
     const request = { method: 'GET', fields: ask.request.fields, hasBody: false, url: ask.key };
-    const whole = storability(request, received, policy);
+    const whole = storability(request, head, policyAt(this.#context.policy, ask.path));
     if (whole.store) {
       const response = this.#stored(whole.parts, head.contentLength ?? -1);
       asker.fetched(headOnly(this.#askers(response, head), head));
@@ -210,7 +213,7 @@ export class Fetch implements UpstreamListener {
       return;
     }
     flight?.uncacheable();
-    this.#taker = asker.pass(head, whole.why);
+    this.#taker = asker.pass(received, whole.why);
     if (this.#taker === undefined) this.#drop();
   }
 
@@ -225,7 +228,7 @@ export class Fetch implements UpstreamListener {
     };
   }
 
-  #share(head: UpstreamHead, response: StoredResponse, firstByte: number, endByte: number | undefined): void {
+  #share(head: UpstreamHead, { response, firstByte, endByte }: Storing, coding: Coding | undefined): void {
     const { flight, asker, ask } = this.#options;
     const context = this.#context;
     context.uncacheable.forget(ask.key);
@@ -237,6 +240,7 @@ export class Fetch implements UpstreamListener {
     const live = new LiveBody(length);
     const writer = context.store.begin(response, { partial: visible });
     let final = response;
+    const encoder = coding === undefined ? undefined : context.compression?.encoder(coding, this.#call!);
     const run = new BodyRun({
       live,
       writer,
@@ -244,7 +248,7 @@ export class Fetch implements UpstreamListener {
       whole,
       firstByte,
       endByte,
-      call: this.#call!,
+      call: encoder ?? this.#call!,
       finish: (total) => {
         final = length === undefined ? { ...response, bodyLength: total } : response;
         return finished(writer, final);
@@ -257,7 +261,8 @@ export class Fetch implements UpstreamListener {
     });
     const arriving = { live, pace: () => run.pace() };
     const unlist = context.slices.list(response, arriving);
-    this.#taker = run;
+    encoder?.feed(run);
+    this.#taker = encoder ?? run;
     const fetched = (response: StoredResponse): Fetched => ({
       response,
       entry: undefined,
@@ -293,7 +298,10 @@ export class Fetch implements UpstreamListener {
     // A purge that came while we asked: what the 304 speaks of is gone, and must be fetched whole.
     const current = store.shelf(ask.key)?.variant(stale.response.variant)?.response.id === stale.response.id;
     if (!current || store.purged(stale.response) === 'hard') return this.#again();
-    const outcome = freshened(stale.response, received, policyAt(this.#context.policy, ask.path), this.#purgeNumber);
+    const { compression, policy } = this.#context;
+    const fields = compression?.notModified(received.fields, stale.response.vary) ?? received.fields;
+    const rules = policyAt(policy, ask.path);
+    const outcome = freshened(stale.response, { ...received, fields }, rules, this.#purgeNumber);
     if (outcome.kind === 'mismatch') return this.#again();
     const entry = store.freshen(stale, outcome.response);
     if (outcome.kind === 'used-once') store.remove(entry);

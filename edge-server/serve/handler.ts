@@ -5,6 +5,7 @@
 
 import { cacheStatus, type ForwardedWhy } from '../cache/cache-status.ts';
 import type { KeyRule } from '../cache/key.ts';
+import { ifRangeOf } from '../cache/parts.ts';
 import { keyRule } from '../cache/policy.ts';
 import { freshMillisLeft, reuse } from '../cache/reuse.ts';
 import { variantOf } from '../cache/vary.ts';
@@ -99,6 +100,9 @@ class EdgeHandler {
       // Its upstream has another version; it goes as soon as what still arrives of it has.
       if (this.#context.slices.superseded(entry.response))
         return this.#forward(ask, sink, { why: 'uri-miss', detail: 'superseded', flightKey });
+      // It was whole, has lost bytes, and nothing says that others would be of the same version.
+      if (ifRangeOf(entry.response) === undefined)
+        return this.#forward(ask, sink, { why: 'uri-miss', detail: 'incomplete', flightKey });
     }
     const now = clock.now();
     if (purged === 'no' && ask.directives === undefined && freshMillisLeft(entry.response, now) > 0)

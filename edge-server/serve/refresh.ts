@@ -5,7 +5,8 @@
 import { freshMillisLeft } from '../cache/reuse.ts';
 import type { StoredEntry } from '../store/contract.ts';
 import type { Ask, ServeContext } from './context.ts';
-import { type Asker, Fetch, type Taker } from './fetch.ts';
+import { type Asker, Fetch } from './fetch.ts';
+import type { Taker } from './taker.ts';
 import { upstreamFields } from './upstream-fields.ts';
 
 export class Refresh implements Asker {

@@ -19,10 +19,11 @@ import { answer, type Ends } from './answer.ts';
 import { askedRange } from './asked-range.ts';
 import { type Ask, type Fetched, nameOf, type ServeContext } from './context.ts';
 import { failureAnswer, sendOwn } from './errors.ts';
-import { type Asker, Fetch, type FetchFailure, type Taker } from './fetch.ts';
+import { type Asker, Fetch, type FetchFailure } from './fetch.ts';
 import { stored } from './fetched.ts';
 import type { Hits } from './hits.ts';
 import { Pass } from './pass.ts';
+import type { Taker } from './taker.ts';
 import { upstreamFields } from './upstream-fields.ts';
 
 export interface TurnOptions {
