@@ -9,7 +9,7 @@ import { type CachePolicy, keyRule, policyAt } from './cache/policy.ts';
 import { storability } from './cache/storability.ts';
 import type { StoredResponse } from './cache/stored-response.ts';
 import { Fields } from './http/fields.ts';
-import { versionId } from './serve/fetch.ts';
+import { versionId } from './serve/version-id.ts';
 import { SLICE_BYTES, type Store, type StoreWriter, type WriteOutcome } from './store/contract.ts';
 
 export interface FillTargetOptions {

@@ -23,6 +23,7 @@ import type { Ask, Fetched, ServeContext } from './context.ts';
 import { headOnly, stored } from './fetched.ts';
 import { LiveBody } from './live-body.ts';
 import type { Taker } from './taker.ts';
+import { versionId } from './version-id.ts';
 
 /** Why there is no response to give. */
 export type FetchFailure = UpstreamFault | 'unsolicited_304' | 'unsolicited_206';
@@ -67,15 +68,6 @@ interface Storing {
 
 /** How long a key that was not cacheable is remembered as such; Varnish's hit-for-miss default is two minutes. */
 const UNCACHEABLE_MILLIS = 10_000;
-
-let versions = 0;
-
-/** An id no other stored response of this appliance has: the process, its start and a count. */
-export function versionId(): string {
-  versions += 1;
-  return `${ID_PREFIX}${versions.toString(36)}`;
-}
-const ID_PREFIX = `${process.pid.toString(36)}.${Math.floor(performance.timeOrigin).toString(36)}.`;
 
 export class Fetch implements UpstreamListener {
   readonly #context: ServeContext;

@@ -8,7 +8,7 @@ import type { StoredResponse } from '../cache/stored-response.ts';
 import { SLICE_BYTES } from '../store/contract.ts';
 import type { UpstreamHead } from '../upstream/upstreams.ts';
 import type { Ask, ServeContext } from './context.ts';
-import { versionId } from './fetch.ts';
+import { versionId } from './version-id.ts';
 
 export class StoredPost {
   readonly #context: ServeContext;
