@@ -88,7 +88,7 @@ export const RFC_POLICY: CachePolicy = Object.freeze({
 export const SAFE_POLICY: CachePolicy = Object.freeze({
   ...RFC_POLICY,
   profile: 'safe',
-  vary: Object.freeze({ acceptEncoding: 'reduce', acceptLanguage: 'keep-order', listSpace: 'every-field' }),
+  vary: Object.freeze({ acceptEncoding: 'reduce', acceptLanguage: 'keep-order', listSpace: 'known-lists' }),
   setCookie: 'refuse',
   honourRequestDirectives: false,
   maxTtlMillis: 365 * DAY_MILLIS,
