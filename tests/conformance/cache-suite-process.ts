@@ -56,7 +56,11 @@ async function main(): Promise<void> {
   const runner = await load('client/runner.mjs');
   await runner.runTests(
     sections.map((section) => ({ ...section, tests: section.tests.filter(({ id }) => chosen.has(id)) })),
-    (await load('../node-fetch/lib/index.mjs')).default, false, base, AT_ONCE);
+    (await load('../node-fetch/lib/index.mjs')).default,
+    false,
+    base,
+    AT_ONCE,
+  );
   const raw = runner.getResults() as Record<string, true | [string, string]>;
   const { determineTestResult } = await load('lib/display.mjs');
   const results = sections
