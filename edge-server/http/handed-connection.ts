@@ -10,6 +10,14 @@ import type { RefusalReason } from './request-rules.ts';
 import { refusalBytes } from './response-bytes.ts';
 import type { Member } from './roster.ts';
 
+/** Requests that may wait behind one that is being answered; what comes behind them is not executed. */
+const MOST_WAITING = 64;
+
+interface Waiting {
+  readonly message: IncomingMessage;
+  readonly serve: () => void;
+}
+
 type Context = Pick<ConnectionContext, 'limits' | 'counters' | 'roster'>;
 
 export class HandedConnection implements Member {
@@ -25,9 +33,11 @@ export class HandedConnection implements Member {
   response: ServerResponse | undefined;
   /** Nothing more is executed: refused, or the last response is on its way. */
   last = false;
+  /** Of what came behind the requests that are still due an answer. */
   #refusal: Buffer | undefined;
-  /** What was refused is the body of the newest request, which is open. */
-  #badBody = false;
+  #waiting: Waiting[] = [];
+  /** More came than may wait: the last of them is answered with `Connection: close`. */
+  #overfull = false;
   #bytesRead = 0;
   #sinceMillis: number;
   /** Part of a request head has come. */
@@ -47,6 +57,22 @@ export class HandedConnection implements Member {
     return this.#context.roster.draining;
   }
 
+  /** The answer that is about to be written is the last: more was asked than we hold. */
+  get lastOfOverfull(): boolean {
+    return this.#overfull && this.#waiting.length === 0;
+  }
+
+  /**
+   * Serves one request after the other: a pipelined one may depend on what an unsafe one before it does (RFC 9112
+   * §9.3.2), and none behind an answer that closes is executed.
+   */
+  inTurn(message: IncomingMessage, serve: () => void): void {
+    if (this.last || this.#refusal !== undefined || this.#overfull) return;
+    if (this.open === 0) serve();
+    else if (this.#waiting.length < MOST_WAITING) this.#waiting.push({ message, serve });
+    else this.#overfull = true;
+  }
+
   requestBegan(body: IncomingMessage | undefined, response: ServerResponse): void {
     this.body = body;
     this.response = response;
@@ -60,22 +86,29 @@ export class HandedConnection implements Member {
     this.open--;
     this.#sinceMillis = this.#context.roster.nowMillis;
     this.#bytesRead = this.socket.bytesRead;
-    if (this.#refusal !== undefined && this.#badBody && this.open <= 1) return this.#refuseBody(this.#refusal);
-    if (this.open > 0) return;
-    if (this.#refusal !== undefined) this.#sendRefusal(this.#refusal);
-    else if (this.draining) this.lingeringClose();
+    if (this.last) return;
+    const next = this.#waiting.shift();
+    if (next !== undefined) next.serve();
+    else if (this.#refusal !== undefined) this.#sendRefusal(this.#refusal);
+    else if (this.draining || this.#overfull) this.lingeringClose();
   }
 
   /** Refuses what came last; answers that are still due go first. `method`: where its head could be read. */
   refuse(status: number, reason: RefusalReason, method: string | undefined): void {
-    if (this.last) return;
-    this.last = true;
+    if (this.last || (this.open > 0 && this.#refusal !== undefined)) return;
     this.#context.counters.refused++;
     const refusal = refusalBytes(status, reason, method === undefined || method === 'HEAD');
-    this.#badBody = this.open > 0 && this.body !== undefined && !this.body.complete;
-    if (this.open > (this.#badBody ? 1 : 0)) this.#refusal = refusal;
-    else if (this.#badBody) this.#refuseBody(refusal);
-    else this.#sendRefusal(refusal);
+    if (this.open === 0) return this.#sendRefusal(refusal);
+    const newest = this.#waiting.at(-1);
+    if (newest === undefined && this.body !== undefined && !this.body.complete) return this.#refuseBody(refusal);
+    // A body that is malformed before its request had its turn: the refusal is its answer.
+    if (newest?.message.complete === false) this.#waiting.pop();
+    this.#refusal = refusal;
+  }
+
+  /** Node has written what it takes for the last answer; it does not know of a refusal that is due behind it. */
+  nodeEnds(): void {
+    if (this.#refusal === undefined || this.response?.shouldKeepAlive !== true) this.lingeringClose();
   }
 
   /** Ends our side and gives the client a while to stop sending, so that a reset does not overtake the answer. */
@@ -136,8 +169,8 @@ export class HandedConnection implements Member {
 
   /** The body of the request that is being answered is malformed: there is no answer to wait for. */
   #refuseBody(refusal: Buffer): void {
-    this.#refusal = undefined;
-    if (this.open === 1 && this.response?.headersSent === false) this.socket.write(refusal);
+    this.last = true;
+    if (this.response?.headersSent === false) this.socket.write(refusal);
     this.socket.once('finish', () => this.destroy());
     this.socket.end();
   }

@@ -73,13 +73,21 @@ export class HandoverServer {
       roster.remove(handed);
       peer.closed();
     });
-    socket.destroySoon = () => handed.lingeringClose();
+    socket.destroySoon = () => handed.nodeEnds();
     roster.add(handed);
   }
 
   #serve(message: IncomingMessage, response: ServerResponse, expects: 'none' | 'continue' | 'unknown'): void {
     const handed = this.#connections.get(message.socket);
-    if (handed === undefined || handed.last) return;
+    handed?.inTurn(message, () => this.#serveNow(handed, message, response, expects));
+  }
+
+  #serveNow(
+    handed: HandedConnection,
+    message: IncomingMessage,
+    response: ServerResponse,
+    expects: 'none' | 'continue' | 'unknown',
+  ): void {
     const understood = understand(message, handed.peer, this.#context);
     if (understood.kind === 'refused') return handed.refuse(understood.status, understood.reason, message.method);
     if (expects === 'unknown') return handed.refuse(417, 'expectation', message.method);
@@ -93,7 +101,8 @@ export class HandoverServer {
     const sink = new NodeSink(response, request.method === 'HEAD', () => {
       const unread = hasBody && !message.complete && !message.readableDidRead;
       // Node's parser stops at an Upgrade, also at one that nobody takes up.
-      if (last || handed.draining || unread || request.fields.has('upgrade')) handed.last = true;
+      if (last || handed.draining || handed.lastOfOverfull || unread || request.fields.has('upgrade'))
+        handed.last = true;
       return handed.last;
     });
     response.once('close', () => {

@@ -20,6 +20,8 @@ import { Refresh } from './refresh.ts';
 import { relay } from './relay.ts';
 import { Turn } from './turn.ts';
 
+const ALLOW = ['allow', 'GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE'];
+
 /** Makes the handler of a worker. */
 export function createHandler(context: ServeContext): Handler {
   return new EdgeHandler(context).handle;
@@ -66,6 +68,8 @@ class EdgeHandler {
     const { methods } = this.#context;
     if (request.method === 'CONNECT' || request.method === 'TRACE' || methods?.has(request.method) === false)
       return this.#refuse(request, sink, 405, 'method', ['allow', allowed(methods)]);
+    // About this server as a whole, not about a resource of the origin (RFC 9110 §9.3.7).
+    if (request.target === '*') return this.#options(request, sink);
     const asked = askOf(request, this.#rule);
     if (!asked.ok) return this.#refuse(request, sink, 400, asked.reason);
     forwardAlone(this.#context, asked.ask, sink, { why: 'method', detail: undefined, outcome: 'pass' });
@@ -151,6 +155,11 @@ class EdgeHandler {
     this.#context.counts.answer('control', health.status, 0);
     sendOwn(sink, request.method, health.status, health.body);
     return true;
+  }
+
+  #options(request: EdgeRequest, sink: ResponseSink): void {
+    this.#context.counts.answer('control', 200, 0);
+    sendOwn(sink, request.method, 200, 'options of this server', ALLOW);
   }
 
   #purge(request: EdgeRequest, sink: ResponseSink): void {

@@ -5,11 +5,11 @@
 
 /**
  * `served`: answered with this status, and the request behind it is read from the right byte. `closed`: answered with
- * this status, the last answer of its connection. `refused`: 4xx or 5xx of the list, closed, the request behind it never
+ * this status, the last answer of its connection. `answered`: either of these. `refused`: 4xx or 5xx of the list, closed, the request behind it never
  * executed, and the origin not asked. `cut`: never ended, so never executed.
  */
 export type Expected =
-  | { readonly kind: 'served' | 'closed'; readonly status: number }
+  | { readonly kind: 'served' | 'closed' | 'answered'; readonly status: number }
   | { readonly kind: 'refused'; readonly statuses: readonly number[] }
   | { readonly kind: 'cut' };
 
@@ -35,6 +35,8 @@ const served = (section: string, name: string, text: string, status = 200) =>
   row(section, name, text, { kind: 'served', status });
 const closed = (section: string, name: string, text: string, status = 200) =>
   row(section, name, text, { kind: 'closed', status });
+const answered = (section: string, name: string, text: string, status = 200) =>
+  row(section, name, text, { kind: 'answered', status });
 const cut = (section: string, name: string, text: string) => row(section, name, text, { kind: 'cut' });
 
 const get = (fields: string, host = HOST) => `GET % HTTP/1.1\r\n${host}${fields}\r\n`;
@@ -68,7 +70,7 @@ const LINES = [
     'HTTP/1.1 200 OK\r\n',
   ],
 ]; // prettier-ignore
-for (const line of LINES) refused('RFC 9112 §3', say(line), `${line}${HOST}\r\n`);
+for (const line of LINES) refused('RFC 9112 §3', say(line), `${line}${HOST}\r\n`, [400, 505]);
 for (const version of [
   ...[
     'HTTP/1',
@@ -82,18 +84,7 @@ for (const version of [
     'HTTP/1,1',
     'HTTP/-1.1',
   ],
-  ...[
-    'http/1.1',
-    'Http/1.1',
-    'HTTP 1.1',
-    'HTTP/x.y',
-    'HTTPS/1.1',
-    'HTTP/1.10',
-    'ICY/1.1',
-    'RTSP/1.0',
-    'HTTP\\1.1',
-    'HTTP/１.1',
-  ],
+  ...['http/1.1', 'Http/1.1', 'HTTP 1.1', 'HTTP/x.y', 'HTTPS/1.1', 'HTTP/1.10', 'ICY/1.1', 'HTTP\\1.1', 'HTTP/１.1'],
 ]) // prettier-ignore
   refused(
     'RFC 9112 §2.3',
@@ -140,7 +131,7 @@ for (const method of ['GET', 'DELETE', 'OPTIONS', 'POST'])
   served(
     'RFC 9112 §6.3',
     `${method} with a chunked body that looks like a request`,
-    `${method} % HTTP/1.1\r\n${HOST}Transfer-Encoding: chunked\r\n\r\n19\r\nGET /smuggled HTTP/1.1\r\n\r\n\r\n0\r\n\r\n`,
+    `${method} % HTTP/1.1\r\n${HOST}Transfer-Encoding: chunked\r\n\r\n1a\r\nGET /smuggled HTTP/1.1\r\n\r\n\r\n0\r\n\r\n`,
   ); // prettier-ignore
 refused('RFC 9110 §9.3.6', 'CONNECT', `CONNECT conformance.example.org:443 HTTP/1.1\r\n${HOST}\r\n`, [400, 405]);
 served('RFC 9110 §9.3.8', 'TRACE', `TRACE % HTTP/1.1\r\n${HOST}\r\n`, 405);
@@ -468,7 +459,7 @@ for (const fields of [
   'Transfer-Encoding: Chunked\r\n',
   'TRANSFER-ENCODING: CHUNKED\r\n',
   'transfer-encoding:chunked\r\n',
-  'Transfer-Encoding: \t chunked \t\r\n',
+  'Transfer-Encoding: \t chunked\r\n',
 ])
   served('RFC 9112 §7', say(fields), post(fields, '5\r\nhello\r\n0\r\n\r\n')); // prettier-ignore
 refused('RFC 9112 §6.1', 'chunks on HTTP/1.0', `POST % HTTP/1.0\r\n${HOST}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n`);
@@ -485,10 +476,6 @@ for (const [name, body] of [
   ['an extension without a value', '5;a\r\nhello\r\n0;b\r\n\r\n'],
   ['a quoted extension', '5;a="b;c"\r\nhello\r\n0\r\n\r\n'],
   ['a trailer', '5\r\nhello\r\n0\r\nX-Trailer: 1\r\n\r\n'],
-  [
-    'trailers that claim to frame',
-    '5\r\nhello\r\n0\r\nContent-Length: 99\r\nTransfer-Encoding: gzip\r\nHost: b\r\n\r\n',
-  ],
   ['CRLFs in the data', '4\r\n\r\n\r\n\r\n0\r\n\r\n'],
 ] as const)
   served('RFC 9112 §7.1', `chunks: ${name}`, chunked(body));
@@ -540,8 +527,9 @@ for (const [name, body] of [
   ['a folded trailer', '5\r\nhello\r\n0\r\nX: 1\r\n 2\r\n\r\n'],
   ['a space before the colon of a trailer', '5\r\nhello\r\n0\r\nX : 1\r\n\r\n'],
   ['NUL in a trailer', '5\r\nhello\r\n0\r\nX: \0\r\n\r\n'],
+  ['a trailer that claims to frame', '5\r\nhello\r\n0\r\nContent-Length: 99\r\n\r\n'],
   ['an extension of 64 KB', `5;${'a'.repeat(65_536)}\r\nhello\r\n0\r\n\r\n`],
-  ['trailers of 64 KB', `5\r\nhello\r\n0\r\n${'X: 1\r\n'.repeat(11_000)}\r\n`],
+  ['trailers of 64 KB', `5\r\nhello\r\n0\r\nX: ${'1'.repeat(65_536)}\r\n\r\n`],
 ] as const)
   refused('RFC 9112 §7.1', `chunks: ${name}`, chunked(body), [400, 413, 431]);
 
@@ -552,21 +540,21 @@ closed('RFC 9112 §9.6', 'two Connection lines', get('Connection: x\r\nConnectio
 closed('RFC 9112 §9.3', 'HTTP/1.0', `GET % HTTP/1.0\r\n${HOST}\r\n`);
 served('RFC 9112 §9.3', 'HTTP/1.0 with keep-alive', `GET % HTTP/1.0\r\n${HOST}Connection: keep-alive\r\n\r\n`);
 refused('RFC 1945 §7.2.2', 'a POST of HTTP/1.0 without a length', `POST % HTTP/1.0\r\n${HOST}\r\n`);
-refused('RFC 9112 §2.3', 'HTTP/0.9', 'GET %\r\n');
+refused('RFC 9112 §2.3', 'HTTP/0.9', 'GET %\r\n', [400, 505]);
 served('RFC 9112 §9.3', 'Connection that names Host and Authorization', get('Connection: host, authorization\r\n'));
-served('RFC 9110 §7.8', 'Upgrade without Connection', get('Upgrade: websocket\r\n'));
+answered('RFC 9110 §7.8', 'Upgrade without Connection', get('Upgrade: websocket\r\n'));
 for (const fields of [
   'Upgrade: websocket\r\nConnection: Upgrade\r\n',
   'Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n',
   'Upgrade: made-up\r\nConnection: upgrade\r\n',
 ])
-  served('RFC 9110 §7.8', `${say(fields)} is not taken up`, get(fields)); // prettier-ignore
+  answered('RFC 9110 §7.8', `${say(fields)} is not taken up`, get(fields)); // prettier-ignore
 refused('RFC 9110 §10.1.1', 'an unknown expectation', get('Expect: made-up\r\n'), [417]);
 served(
   'RFC 9110 §10.1.1',
   '100-continue with the body behind it',
   post('Expect: 100-continue\r\nContent-Length: 5\r\n', 'hello'),
 );
-served('RFC 9110 §10.1.1', '100-Continue without a body', get('Expect: 100-Continue\r\n'));
+answered('RFC 9110 §10.1.1', '100-Continue without a body', get('Expect: 100-Continue\r\n'));
 
 export const REQUEST_CASES: readonly RequestCase[] = cases;

@@ -23,7 +23,7 @@ async function outcome({ text, expected }: RequestCase, { via, handed }: (typeof
   const path = `/c${++cases}`;
   const before = handed ? `POST ${path}-before HTTP/1.1\r\nHost: ${HOST}\r\nContent-Length: 2\r\n\r\nhi` : '';
   const behind = `GET ${path}-behind HTTP/1.1\r\nHost: ${HOST}\r\nConnection: close\r\n\r\n`;
-  const own = text.replace('%', path);
+  const own = text.replace(/(?<=[ \t\v\f\xa0])%/, path);
   const sent = own.includes('!last') ? before + own : before + own + behind;
   const { received, ending } = await converse(bench.via(via), [Buffer.from(sent, 'latin1')], 8_000);
   const method = /^\s*([A-Z]+) /.exec(text)?.[1] ?? 'GET';
@@ -49,6 +49,10 @@ async function outcome({ text, expected }: RequestCase, { via, handed }: (typeof
     case 'closed':
       if (`${statuses}` !== `${[expected.status]}`) found.push(`answered ${statuses}, not ${expected.status} alone`);
       if (behindAsked) found.push('the request behind it was executed');
+      break;
+    case 'answered':
+      if (statuses[0] !== expected.status || statuses.length !== (behindAsked ? 2 : 1))
+        found.push(`answered ${statuses}; the request behind it was executed: ${behindAsked}`);
       break;
     case 'refused':
       if (statuses.length !== 1 || !expected.statuses.includes(statuses[0]!))
