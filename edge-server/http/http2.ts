@@ -10,12 +10,12 @@ import {
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2';
-import type { Readable } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { authorityProblem, splitTarget } from './authority.ts';
 import type { ConnectionContext, Peer } from './connection-context.ts';
 import { type EdgeRequest, ResponseHead } from './exchange.ts';
 import { Fields } from './fields.ts';
+import { Http2Body } from './http2-body.ts';
 import { Http2Sink, type PreparedHeads } from './http2-sink.ts';
 import { isLength, type RefusalReason } from './request-rules.ts';
 import { refusal } from './response-bytes.ts';
@@ -133,7 +133,6 @@ class Session implements Member {
         // A body that nobody read to its end: tell the client to stop sending (RFC 9113 §8.1).
         if (!stream.readableEnded && !stream.destroyed) stream.close(constants.NGHTTP2_NO_ERROR);
       });
-      if (request.fields.get('expect')?.toLowerCase() === '100-continue') continueWhenRead(stream);
     }
     try {
       handler(request, sink);
@@ -196,6 +195,7 @@ class Session implements Member {
     flat.unshift('host', authority);
     if (cookies !== '') flat.push('cookie', cookies);
     const fields = new Fields(flat);
+    const expects = fields.get('expect')?.toLowerCase() === '100-continue';
     const request: EdgeRequest = {
       method: pseudo.method,
       scheme: this.#peer.scheme,
@@ -204,7 +204,7 @@ class Session implements Member {
       fields,
       httpVersion: '2',
       clientAddress: this.#peer.clientAddress,
-      body: stream.endAfterHeaders ? undefined : (stream as Readable),
+      body: stream.endAfterHeaders ? undefined : new Http2Body(stream, expects ? () => invite(stream) : () => {}),
       headIdentity: fields,
     };
     return { kind: 'request', request };
@@ -215,17 +215,9 @@ type Understood =
   | { readonly kind: 'request'; readonly request: EdgeRequest }
   | { readonly kind: 'refused'; readonly status: number; readonly reason: RefusalReason };
 
-function continueWhenRead(stream: ServerHttp2Stream): void {
-  let sent = false;
-  const send = () => {
-    if (sent || stream.headersSent || stream.destroyed) return;
-    sent = true;
-    stream.additionalHeaders({ ':status': 100 });
-  };
-  stream.once('resume', send);
-  stream.on('newListener', (event) => {
-    if (event === 'readable' || event === 'data') send();
-  });
+/** Sends 100 when the body is first read, so that a refused one is never invited (RFC 9110 §10.1.1). */
+function invite(stream: ServerHttp2Stream): void {
+  if (!stream.headersSent && !stream.destroyed) stream.additionalHeaders({ ':status': 100 });
 }
 
 /** `close` follows and says all that we need. */
