@@ -1,5 +1,5 @@
 /** Request line, target, Host and field lines: what is sent and what must come of it (RFC 9112 §2-5). */
-import { chunked, get, HOST, post, refused, row, say, served } from './request-case.ts';
+import { get, HOST, post, refused, row, say, served } from './request-case.ts';
 
 // The request line: RFC 9112 §3.
 const LINES = [
