@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -161,6 +161,7 @@ describe('what is wrong is named with file, line, column, key and the nearest ri
     ['upstream: http://a\nlisten-tls: 127.0.0.1:0\n', [], '--listen-tls needs a certificate'],
     ['upstream: http://a\n', ['--tls-cert', 'x'], '--tls-cert and --tls-key go together'],
     [`upstream: http://a\n${service('')}`, ['--canonical-host', 'b'], '--canonical-host beside services'],
+    [`upstream: http://a\n${service('')}`, ['--control', 'http://c'], "no service answers for '127.0.0.1'"],
   ])('together: %j %j', (text, argv, message) => {
     expect(() => read(text, argv)).toThrow(message);
   });
@@ -247,4 +248,11 @@ describe('any text', () => {
     ).toContain("is service a's");
     expect(problemsOf('services: &a\n  - name: a\n    hosts: [b]\n    paths: *a\n').length).toBeGreaterThan(0);
   });
+});
+
+test('the example of the README is a good configuration', () => {
+  const readme = readFileSync(join(import.meta.dirname, 'README.md'), 'utf8');
+  const [, example] = /```yaml\n([\s\S]*?)```/.exec(readme) ?? [];
+  expect(problemsOf(example ?? '')).toEqual([]);
+  expect(read(example ?? '').services.map(({ name }) => name)).toEqual(['films', 'site']);
 });

@@ -4,9 +4,9 @@
  */
 import type { ConfigDocument } from '../runtime/config-file.ts';
 import type { Fault } from '../runtime/errors.ts';
-import { hostPattern } from '../runtime/host-table.ts';
+import { HostTable, hostPattern } from '../runtime/host-table.ts';
 import { usage } from '../runtime/option-value.ts';
-import { type ReadOptions, readOptions } from '../runtime/options.ts';
+import { addressText, type ReadOptions, readOptions } from '../runtime/options.ts';
 import { EDGE_OPTIONS, type EdgeOptions } from './options.ts';
 import {
   type CertificateSection,
@@ -14,6 +14,7 @@ import {
   type LifetimeSection,
   type ServiceSection,
 } from './service-options.ts';
+import { patternsOf } from './service-policy.ts';
 
 /** What the supervisor gives its workers, also as JSON. */
 export interface EdgeConfiguration {
@@ -30,8 +31,10 @@ export type ReadConfiguration = EdgeConfiguration & Pick<ReadOptions<typeof EDGE
 export function readConfiguration(argv: readonly string[], env: NodeJS.ProcessEnv): ReadConfiguration {
   const read = readOptions(EDGE_OPTIONS, { part: 'edge', argv, env }, EDGE_SECTIONS);
   const { services, certificates } = sectionsOf(read.document, read.options);
-  const [problem] = [...sectionProblems(read.document), ...problemsTogether(read.options, services, certificates)];
+  const [problem] = sectionProblems(read.document);
   if (problem !== undefined) throw problem;
+  const [together] = problemsTogether(read.options, services, certificates);
+  if (together !== undefined) throw together;
   return { ...read, services, certificates };
 }
 
@@ -86,6 +89,19 @@ function problemsTogether(
         'give canonical-host to the service',
       ),
     );
+  if (options.control !== undefined && services.length > 0) {
+    const host = new URL(options.publicUrl ?? `http://${addressText(options.listen)}`).hostname;
+    const table = new HostTable<boolean>();
+    for (const pattern of services.flatMap(patternsOf)) table.add(pattern, true);
+    if (table.find(host) === undefined)
+      problems.push(
+        usage(
+          'option-value',
+          `no service answers for '${host}', by which the fleet probes and fills this appliance`,
+          'give a service that host or *, or another --public-url',
+        ),
+      );
+  }
   return problems;
 }
 
