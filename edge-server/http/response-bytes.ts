@@ -84,8 +84,12 @@ export function refusal(reason: RefusalReason): { readonly fields: string[]; rea
       'text/plain',
       'cache-control',
       'no-store',
+      'date',
+      new Date().toUTCString(),
       'proxy-status',
       `nearcast; error=http_request_error; details="${reason}"`,
+      // A 405 says what is allowed (RFC 9110 §15.5.6); CONNECT is the one method that a front end refuses.
+      ...(reason === 'connect' ? ['allow', 'GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE'] : []),
     ],
     text: `${reason}\n`,
   };

@@ -97,11 +97,21 @@ export function answer(
       );
       return 304;
     case 'precondition-failed':
-      sink.sendWhole(new ResponseHead(412, new Fields([...extra]), 0), undefined);
+      sink.sendWhole(new ResponseHead(412, new Fields(['date', new Date().toUTCString(), ...extra]), 0), undefined);
       return 412;
     case 'unsatisfiable':
       sink.sendWhole(
-        new ResponseHead(416, new Fields(['content-range', contentRangeUnsatisfied(from.length!), ...extra]), 0),
+        new ResponseHead(
+          416,
+          new Fields([
+            'date',
+            new Date().toUTCString(),
+            'content-range',
+            contentRangeUnsatisfied(from.length!),
+            ...extra,
+          ]),
+          0,
+        ),
         undefined,
       );
       return 416;
