@@ -1,40 +1,68 @@
 /**
- * Load on one URL, by autocannon or by wrk. wrk, in C, ends at about 130 k requests/s a core; autocannon, on Node, at
- * about 50 k: for comparing servers take wrk.
+ * What every load generator is given and gives back. wrk (`wrk.ts`), in C, ends at about 130 k requests/s a core;
+ * h2load (`h2load.ts`) speaks HTTP/2 and keeps a fixed rate; autocannon, here, needs nothing installed and ends at about
+ * 50 k.
  */
 import { execFile } from 'node:child_process';
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { promisify } from 'node:util';
 import autocannon from 'autocannon';
 import { Fault } from '../runtime/errors.ts';
-import type { Scenario } from './scenarios.ts';
+import { pathOf, rangeStarts, type Scenario } from './scenarios.ts';
 
 export interface Measured {
+  readonly requests: number;
+  readonly seconds: number;
   readonly requestsPerSecond: number;
   readonly bytesPerSecond: number;
-  readonly p50Millis: number;
-  readonly p99Millis: number;
+  /** None where the generator does not tell. */
+  readonly p50Millis: number | undefined;
+  readonly p99Millis: number | undefined;
   /** Connection errors and answers with another status. */
   readonly errors: number;
+  /** CPU time of the generator itself; none where it is the bench. */
+  readonly loadCpuSeconds: number | undefined;
 }
 
 export interface LoadOptions {
-  readonly connections: number;
   readonly seconds: number;
+  /** Processors that it is pinned to. */
+  readonly cpus: string;
   /** Where scripts may be written. */
   readonly folder: string;
+  /** Makes the URLs of this run's misses its own. */
+  readonly tag: string;
+  /** Requests a second over all connections; none for as many as it can. */
+  readonly rate: number | undefined;
+  /** Ends the generator early; its run then rejects. */
+  readonly signal: AbortSignal;
 }
 
+/** `url` is the base URL of the server. */
 export type Loader = (url: string, scenario: Scenario, options: LoadOptions) => Promise<Measured>;
 
+/** Fetches the n-th miss of a run, as every generator names them. */
+export function missPath(scenario: Scenario, tag: string, n: number): string {
+  return pathOf(scenario, `${tag}-${n}`);
+}
+
 export const byAutocannon: Loader = async (url, scenario, options) => {
-  const miss = scenario.kind === 'miss';
+  const miss = scenario.from === 'miss';
+  const paths = Array.from({ length: Math.min(scenario.objects, 1000) }, (_, i) => pathOf(scenario, i));
+  const ranges = scenario.rangeBytes === undefined ? [undefined] : rangeStarts(scenario, 100);
+  const requests = ranges.flatMap((start) =>
+    paths.map((path) => ({
+      path: miss ? `${pathOf(scenario, options.tag)}-[<id>]` : path,
+      headers: {
+        ...scenario.fields,
+        ...(start === undefined ? {} : { range: `bytes=${start}-${start + scenario.rangeBytes! - 1}` }),
+      },
+    })),
+  );
   const result = await autocannon({
-    url: url + scenario.path + (miss ? '?n=[<id>]' : ''),
-    connections: options.connections,
+    url,
+    connections: scenario.connections,
     duration: options.seconds,
-    headers: { ...scenario.fields },
+    requests,
     idReplacement: miss,
   });
   const codes = (result as unknown as { statusCodeStats?: Record<string, { count: number }> }).statusCodeStats ?? {};
@@ -43,72 +71,47 @@ export const byAutocannon: Loader = async (url, scenario, options) => {
     0,
   );
   return {
+    requests: result.requests.total,
+    seconds: result.duration,
     requestsPerSecond: result.requests.average,
     bytesPerSecond: result.throughput.average,
     p50Millis: result.latency.p50,
     p99Millis: result.latency.p99,
     errors: result.errors + unexpected,
+    loadCpuSeconds: undefined,
   };
 };
 
-/** wrk, pinned off the server's processor. Connections are few for large bodies, so that their answers fit into a run. */
-export const byWrk: Loader = async (url, scenario, options) => {
-  const script = join(options.folder, 'wrk.lua');
-  await writeFile(script, luaScript(scenario));
-  const argv = [
-    '-c',
-    '1',
-    'wrk',
-    '-t1',
-    `-c${options.connections}`,
-    `-d${options.seconds}s`,
-    '--timeout',
-    '10s',
-    '-s',
-    script,
-    url + scenario.path,
-  ];
+/** Runs a generator pinned; its output and the CPU time that it took. */
+export async function pinnedLoad(
+  argv: readonly string[],
+  options: {
+    readonly cpus: string;
+    readonly seconds: number;
+    readonly signal: AbortSignal;
+    readonly env?: NodeJS.ProcessEnv;
+  },
+): Promise<{ stdout: string; cpuSeconds: number }> {
+  const program = argv[0]!;
   let stdout: string;
   try {
-    ({ stdout } = await promisify(execFile)('taskset', argv, { timeout: (options.seconds + 30) * 1000 }));
+    // The shell's `times` tells what its child took, which Node does not.
+    const words = ['-c', options.cpus, 'sh', '-c', '"$@" || exit; times', 'sh', ...argv];
+    ({ stdout } = await promisify(execFile)('taskset', words, {
+      timeout: (options.seconds + 30) * 1000,
+      env: { ...process.env, ...options.env },
+      maxBuffer: 1 << 24,
+      signal: options.signal,
+    }));
   } catch (error) {
-    throw new Fault('wrk', `wrk failed: ${(error as Error).message}`, {
+    options.signal.throwIfAborted();
+    throw new Fault('load', `${program} failed: ${(error as Error).message}`, {
       source: 'operator',
-      fix: 'apt-get install wrk',
+      fix: `install ${program}`,
     });
   }
-  const line = /^RESULT (.+)$/m.exec(stdout)?.[1];
-  if (line === undefined) throw new Fault('wrk', `unexpected output: ${stdout}`, { source: 'internal' });
-  const [requests, bytes, micros, errors, p50, p99] = line.split(' ').map(Number);
-  const seconds = micros! / 1e6;
-  return {
-    requestsPerSecond: requests! / seconds,
-    bytesPerSecond: bytes! / seconds,
-    p50Millis: p50! / 1000,
-    p99Millis: p99! / 1000,
-    errors: errors!,
-  };
-};
-
-/** Sets fields, gives each miss a URL of its own, counts unexpected statuses, prints one line that a program reads. */
-function luaScript(scenario: Scenario): string {
-  const fields = Object.entries(scenario.fields).map(
-    ([name, value]) => `wrk.headers[${JSON.stringify(name)}] = ${JSON.stringify(value)}`,
-  );
-  const miss =
-    scenario.kind === 'miss'
-      ? `local n = 0; local s = os.time() .. '-' .. math.random(1e9); request = function() n = n + 1; return wrk.format(nil, wrk.path .. '?n=' .. s .. '-' .. n) end`
-      : '';
-  return `
-${fields.join('\n')}
-math.randomseed(os.time())
-${miss}
-done = function(summary, latency)
-  local e = summary.errors
-  local status = e.status
-  if ${scenario.status} >= 400 then status = 0 end
-  io.write(string.format('RESULT %d %d %d %d %d %d\\n', summary.requests, summary.bytes, summary.duration,
-    e.connect + e.read + e.write + e.timeout + status, latency:percentile(50), latency:percentile(99)))
-end
-`;
+  const times = /(\d+)m([\d.]+)s (\d+)m([\d.]+)s\s*$/.exec(stdout);
+  if (times === null) throw new Fault('load', `${program}: unexpected output: ${stdout}`, { source: 'internal' });
+  const [userMinutes, user, systemMinutes, system] = times.slice(1).map(Number);
+  return { stdout, cpuSeconds: (userMinutes! + systemMinutes!) * 60 + user! + system! };
 }

@@ -7,7 +7,7 @@ import { nearest } from '../runtime/nearest.ts';
 
 const BENCHES: Readonly<Record<string, { help: string; run: (argv: readonly string[]) => Promise<void> }>> = {
   edge: {
-    help: 'one edge server under autocannon: hits of several sizes, 304, ranges, misses',
+    help: 'one edge server, alone or beside nginx, Varnish and Traffic Server: hits, ranges, TLS, HTTP/2, misses, latency',
     run: async (argv) => (await import('./edge.ts')).run(argv),
   },
   idle: {

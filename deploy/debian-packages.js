@@ -1,35 +1,46 @@
-/** The programs beside Node that the tests drive, and the Debian packages that hold them; installed when root. */
+/** The programs beside Node that tests and benches drive, and the Debian packages that hold them; installed when root. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { Complaint } from './toolchain.js';
 
-/** Program → package. */
+/** Program → package, by what needs them. */
 const NEEDED = {
-  chromium: 'chromium',
-  nginx: 'nginx-light',
-  varnishd: 'varnish',
-  wrk: 'wrk',
-  'redis-server': 'redis-server',
-  curl: 'curl',
-  openssl: 'openssl',
-  unshare: 'util-linux',
-  slowhttptest: 'slowhttptest',
+  test: {
+    chromium: 'chromium',
+    nginx: 'nginx-light',
+    varnishd: 'varnish',
+    wrk: 'wrk',
+    'redis-server': 'redis-server',
+    curl: 'curl',
+    openssl: 'openssl',
+    unshare: 'util-linux',
+    slowhttptest: 'slowhttptest',
+    h2load: 'nghttp2-client',
+  },
+  bench: {
+    nginx: 'nginx-light',
+    varnishd: 'varnish',
+    traffic_server: 'trafficserver',
+    wrk: 'wrk',
+    h2load: 'nghttp2-client',
+    openssl: 'openssl',
+  },
 };
 const POLICY = '/usr/sbin/policy-rc.d';
 
-/** Installs the packages whose programs are not on this machine; without root, says the command and ends. */
-export async function ensureDebianPackages() {
-  const missing = Object.entries(NEEDED)
+/** `what` is `test` or `bench`. Installs its packages whose programs are not on this machine; without root, says the command and ends. */
+export async function ensureDebianPackages(what) {
+  const missing = Object.entries(NEEDED[what])
     .filter(([program]) => !isHere(program))
     .map(([, name]) => name);
   if (missing.length === 0) return;
   const install = `apt-get install -y --no-install-recommends ${missing.join(' ')}`;
   if (!isHere('apt-get'))
-    throw new Complaint(`error: packages-missing: the tests need ${missing.join(', ')}; install them by hand`);
+    throw new Complaint(`error: packages-missing: ${what} needs ${missing.join(', ')}; install them by hand`);
   if (process.getuid?.() !== 0)
     throw new Complaint(
-      `error: packages-missing: the tests need ${missing.join(', ')}; run: sudo apt-get update && sudo ${install}`,
+      `error: packages-missing: ${what} needs ${missing.join(', ')}; run: sudo apt-get update && sudo ${install}`,
     );
   process.stderr.write(`nearcast: installing Debian packages: ${missing.join(' ')}\n`);
   apt('apt-get update -qq');

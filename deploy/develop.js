@@ -21,7 +21,9 @@ try {
     throw new Complaint(`error: unknown-task: '${what}'; give ${Object.keys(PROGRAMS).join(', ')}`, 2);
   process.chdir(ROOT);
   await ensurePackages({ development: true });
-  if (what === 'test') await ensureDebianPackages();
+  if (what === 'test') await ensureDebianPackages('test');
+  // Alone, a bench needs nothing installed.
+  if (what === 'bench' && rest.some((word) => word.startsWith('--against'))) await ensureDebianPackages('bench');
   let worst = 0;
   for (const [program, ...args] of programs) {
     const code = await inForeground(findNode(), [join(ROOT, program), ...args, ...rest]);

@@ -1,29 +1,26 @@
-/** Ours: one worker, logs off, no limit of requests on a connection (the peers have theirs off too). */
+/** Ours: its defaults, logs off, no limit of requests on a connection (the peers have theirs off too). */
 import { join } from 'node:path';
-import { freePort, type Peer, startPinned } from './peer.ts';
+import { DISK_BYTES, freePort, MEMORY_BYTES, type Peer, serverCpus, startPinned } from './peer.ts';
 
 const COMMAND = join(import.meta.dirname, '../../deploy/command.ts');
+/** The least it takes: a small part of any disk row's working set. */
+const LEAST_MEMORY_BYTES = 1024 ** 2;
 
 export const nearcast: Peer = {
   name: 'nearcast',
-  settings: ['default'],
-  package: undefined,
-  async start(_setting, upstream, folder) {
-    const [port, admin] = [await freePort(), await freePort()];
-    const argv = [
-      'edge',
-      '--listen',
-      `127.0.0.1:${port}`,
-      '--admin',
-      `127.0.0.1:${admin}`,
-      '--upstream',
-      upstream,
-      '--cache-dir',
-      folder,
-      '--workers',
-      '1',
-    ];
-    const more = ['--memory', '512MiB', '--disk', '10GiB', '--requests-per-connection', '0'];
-    return startPinned([process.execPath, COMMAND, ...argv, ...more], `http://127.0.0.1:${port}`);
+  settings: () => ['default'],
+  async start({ scenario, upstream, folder, certificate, key }) {
+    const [port, tlsPort, admin] = [await freePort(), await freePort(), await freePort()];
+    const argv = ['edge', '--listen', `127.0.0.1:${port}`, '--admin', `127.0.0.1:${admin}`, '--upstream', upstream];
+    argv.push('--workers', String(scenario.cores), '--requests-per-connection', '0');
+    argv.push('--cache-dir', folder, '--disk', String(DISK_BYTES));
+    argv.push('--memory', String(scenario.from === 'disk' ? LEAST_MEMORY_BYTES : MEMORY_BYTES));
+    if (scenario.protocol !== 'http')
+      argv.push('--listen-tls', `127.0.0.1:${tlsPort}`, '--tls-cert', certificate, '--tls-key', key);
+    const running = await startPinned([process.execPath, COMMAND, ...argv], {
+      cpus: serverCpus(scenario),
+      url: `http://127.0.0.1:${port}`,
+    });
+    return scenario.protocol === 'http' ? running : { ...running, url: `https://127.0.0.1:${tlsPort}` };
   },
 };
