@@ -10,7 +10,7 @@ import type { Socket } from 'node:net';
 import { inputEnded, SendProgress } from './accept.ts';
 import type { ConnectionContext, Peer } from './connection-context.ts';
 import { ConnectionSink, type Outlet } from './connection-sink.ts';
-import type { EdgeRequest } from './exchange.ts';
+import { type EdgeRequest, HeadIdentity } from './exchange.ts';
 import { GatheredWrites } from './gathered-writes.ts';
 import { HeadMemory } from './head-memory.ts';
 import type { RefusalReason } from './request-rules.ts';
@@ -234,7 +234,7 @@ export class Connection implements Member, Outlet {
           httpVersion: '1.1',
           clientAddress: this.#peer.clientAddress,
           body: undefined,
-          headIdentity: head,
+          headIdentity: new HeadIdentity(),
         };
         memory.remember(bytes, at, outcome.end, request, head.keepAlive);
         this.#answer(request, head.keepAlive);

@@ -9,7 +9,7 @@ import type { Duplex } from 'node:stream';
 import { plainSocket } from './accept.ts';
 import { splitTarget } from './authority.ts';
 import type { ConnectionContext, Peer } from './connection-context.ts';
-import type { EdgeRequest } from './exchange.ts';
+import { type EdgeRequest, HeadIdentity } from './exchange.ts';
 import { Fields } from './fields.ts';
 import { HandedConnection } from './handed-connection.ts';
 import { NodeSink } from './node-sink.ts';
@@ -175,7 +175,7 @@ function understand(message: IncomingMessage, peer: Peer, { limits }: Pick<Conne
     httpVersion: version,
     clientAddress: peer.clientAddress,
     body: verdict.body === 'none' ? undefined : message,
-    headIdentity: fields,
+    headIdentity: new HeadIdentity(),
   };
   return { kind: 'request', request };
 }

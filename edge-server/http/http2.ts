@@ -13,7 +13,7 @@ import {
 import type { TLSSocket } from 'node:tls';
 import { authorityProblem, splitTarget } from './authority.ts';
 import type { ConnectionContext, Peer } from './connection-context.ts';
-import { type EdgeRequest, ResponseHead } from './exchange.ts';
+import { type EdgeRequest, HeadIdentity, ResponseHead } from './exchange.ts';
 import { Fields } from './fields.ts';
 import { Http2Body } from './http2-body.ts';
 import { Http2Sink, type PreparedHeads } from './http2-sink.ts';
@@ -205,7 +205,7 @@ class Session implements Member {
       httpVersion: '2',
       clientAddress: this.#peer.clientAddress,
       body: stream.endAfterHeaders ? undefined : new Http2Body(stream, expects ? () => invite(stream) : () => {}),
-      headIdentity: fields,
+      headIdentity: new HeadIdentity(),
     };
     return { kind: 'request', request };
   }

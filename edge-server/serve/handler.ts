@@ -31,8 +31,6 @@ class EdgeHandler {
   readonly #context: ServeContext;
   readonly #hits: Hits;
   readonly #rule: KeyRule;
-  /** What was worked out about a head, for as long as its connection repeats it. */
-  readonly #asks = new WeakMap<object, AskOutcome>();
 
   constructor(context: ServeContext) {
     this.#context = context;
@@ -76,10 +74,10 @@ class EdgeHandler {
   }
 
   #cacheable(request: EdgeRequest, sink: ResponseSink): void {
-    let asked = this.#asks.get(request.headIdentity);
+    let asked = request.headIdentity.workedOut as AskOutcome | undefined;
     if (asked === undefined) {
       asked = askOf(request, this.#rule);
-      this.#asks.set(request.headIdentity, asked);
+      request.headIdentity.workedOut = asked;
     }
     if (!asked.ok) return this.#refuse(request, sink, 400, asked.reason);
     const { ask } = asked;

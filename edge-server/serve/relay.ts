@@ -3,7 +3,7 @@
  * socket and relays the answer as it comes (architecture §3.2). What the owner said, Cache-Status and all, is the answer.
  */
 import { endToEndFields } from '../cache/response-fields.ts';
-import type { EdgeRequest, ResponseSink } from '../http/exchange.ts';
+import { type EdgeRequest, HeadIdentity, type ResponseSink } from '../http/exchange.ts';
 import { Fields } from '../http/fields.ts';
 import type { UpstreamCall, UpstreamFault, UpstreamHead, UpstreamListener } from '../upstream/upstreams.ts';
 import { type Ask, nameOf, type ServeContext } from './context.ts';
@@ -29,7 +29,7 @@ export function relayed(request: EdgeRequest): EdgeRequest {
     authority: request.authority,
     target: request.target,
     body: request.body,
-    headIdentity: {},
+    headIdentity: new HeadIdentity(),
   };
 }
 
