@@ -86,8 +86,9 @@ class Alone implements UpstreamListener {
 
   piece(chunk: Buffer): void {
     this.#context.counts.upstreamBytes += chunk.length;
-    if (this.#pass === undefined) void this.#held?.then(() => this.#carry(chunk));
-    else this.#carry(chunk);
+    if (this.#pass !== undefined) return this.#carry(chunk);
+    const kept = Buffer.from(chunk);
+    void this.#held?.then(() => this.#carry(kept));
   }
 
   end(): void {

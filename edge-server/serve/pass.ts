@@ -35,7 +35,8 @@ export class Pass {
 
   piece(chunk: Buffer): void {
     if (this.#bodiless || this.#sink.closed) return;
-    if (this.#sink.write(chunk) || this.#paused) return;
+    // The sink keeps what it is given until it has left; the chunk is the upstream connection's.
+    if (this.#sink.write(Buffer.from(chunk)) || this.#paused) return;
     this.#paused = true;
     this.#call().pause();
     void this.#sink.drained().then(() => {

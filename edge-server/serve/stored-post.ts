@@ -44,7 +44,7 @@ export class StoredPost {
 
   piece(chunk: Buffer): void {
     this.#length += chunk.length;
-    if (this.#length <= SLICE_BYTES) this.#chunks.push(chunk);
+    if (this.#length <= SLICE_BYTES) this.#chunks.push(Buffer.from(chunk));
     else this.#chunks = [];
   }
 

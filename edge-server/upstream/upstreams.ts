@@ -1,14 +1,12 @@
 /**
  * The upstreams of a service, in order (peer, region, origin): which one is asked, retries before the first byte of the
- * response head, passive ejection, and our own count of body bytes. Built on undici's dispatcher; architecture §3.1
- * step 5, conventions §1 Upstream. What is forwarded and what the answer means belongs to the request handler.
+ * response head, passive ejection, and our own count of body bytes (architecture §3.1 step 5, conventions §1 Upstream).
+ * Plain HTTP/1.1 goes over our own connections, everything else through undici. What is forwarded and what the answer means belongs to the request handler.
  *
  * A kept connection may be closed by the other side just when it is used again (RFC 9112 §9.3.1). That says nothing
  * about the upstream: a repeatable request goes again on a connection of its own, and one that must not be repeated
  * has its own connection from the start.
  */
-import type { Readable } from 'node:stream';
-import { type Dispatcher, Pool } from 'undici';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Fields } from '../http/fields.ts';
 import {
@@ -20,27 +18,17 @@ import {
   ejected,
   NEVER_EJECTED,
 } from './ejection.ts';
-import { declaredLength, faultOf, fieldsOf, lengthInTrailers, type UpstreamFault } from './upstream-head.ts';
+import { Http1Transport } from './http1-transport.ts';
+import type { Exchange, ExchangeControl, Transport, TransportLimits, UpstreamRequest } from './transport.ts';
+import { UndiciTransport } from './undici-transport.ts';
+import { declaredLength, type UpstreamFault } from './upstream-head.ts';
 
+export type { UpstreamRequest } from './transport.ts';
 export type { UpstreamFault } from './upstream-head.ts';
 
-export interface UpstreamLimits {
-  readonly connectMillis: number;
-  readonly headMillis: number;
-  readonly betweenBytesMillis: number;
-  readonly connections: number;
+export interface UpstreamLimits extends TransportLimits {
   /** Further tries of a GET or HEAD before the first byte, each with the next usable upstream. */
   readonly retries: number;
-}
-
-export interface UpstreamRequest {
-  readonly method: string;
-  /** Origin-form target. */
-  readonly target: string;
-  readonly fields: Fields;
-  readonly body: Readable | undefined;
-  /** Upstreams not to ask, by name: those that this request has come through. */
-  readonly not?: string | undefined;
 }
 
 export interface UpstreamHead {
@@ -58,7 +46,7 @@ export interface UpstreamListener {
   /** 103 and other informational heads, before the final one. */
   inform?(status: number, fields: Fields): void;
   head(head: UpstreamHead): void;
-  /** The chunk is the listener's to keep. */
+  /** The bytes are valid until it returns: who keeps them copies them. */
   piece(chunk: Buffer): void;
   /** The body came whole: its length is what was declared. */
   end(): void;
@@ -76,9 +64,9 @@ export interface UpstreamCall {
 
 interface Upstream {
   readonly name: string;
-  readonly pool: Pool;
-  /** Connects anew for each request. */
-  readonly unkept: Pool;
+  /** Plain HTTP/1.1 without a body; `undefined` where the upstream is reached by TLS. */
+  readonly plain: Transport | undefined;
+  readonly other: Transport;
   ejection: EjectionState;
 }
 
@@ -102,24 +90,17 @@ export class Upstreams {
     this.#limits = options.limits;
     this.#clock = options.clock;
     this.#rules = options.rules ?? EJECTION;
-    const { limits, socketPath } = options;
-    const pool = (url: string, pipelining: 0 | 1) =>
-      new Pool(url, {
-        connections: limits.connections,
-        connectTimeout: limits.connectMillis,
-        headersTimeout: limits.headMillis,
-        bodyTimeout: limits.betweenBytesMillis,
-        maxHeaderSize: 64 * 1024,
-        pipelining,
-        keepAliveTimeout: 30_000,
-        ...(socketPath === undefined ? {} : { socketPath }),
-      });
-    this.#upstreams = options.urls.map((url) => ({
-      name: new URL(url).host,
-      ejection: NEVER_EJECTED,
-      pool: pool(url, 1),
-      unkept: pool(url, 0),
-    }));
+    const { limits, clock, socketPath } = options;
+    this.#upstreams = options.urls.map((text) => {
+      const url = new URL(text);
+      const to = { host: url.hostname.replace(/^\[|\]$/g, ''), port: Number(url.port || 80), path: socketPath };
+      return {
+        name: url.host,
+        ejection: NEVER_EJECTED,
+        plain: url.protocol === 'http:' ? new Http1Transport(to, limits, clock) : undefined,
+        other: new UndiciTransport(text, limits, socketPath),
+      };
+    });
   }
 
   /** Sends the request; the listener hears exactly one of: head … end, head … fail, fail. */
@@ -143,11 +124,13 @@ export class Upstreams {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#upstreams.flatMap(({ pool, unkept }) => [pool.destroy(), unkept.destroy()]));
+    await Promise.all(this.#upstreams.flatMap(({ plain, other }) => [plain?.close(), other.close()]));
   }
 
   /** Usable ones first, in order; when all are ejected the last one stays usable. */
   #order(not: string | undefined): Upstream[] {
+    const only = this.#upstreams.length === 1;
+    if (only && not === undefined) return this.#upstreams;
     const now = this.#clock.now();
     const candidates = this.#upstreams.filter((upstream) => upstream.name !== not);
     const usable = candidates.filter((upstream) => !ejected(upstream.ejection, now));
@@ -155,14 +138,15 @@ export class Upstreams {
   }
 
   #judge(upstream: Upstream, good: boolean): void {
+    if (good && upstream.ejection === NEVER_EJECTED) return;
     const now = this.#clock.now();
     const next = good ? afterSuccess : afterFailure;
     upstream.ejection = next(upstream.ejection, this.#rules, now);
   }
 }
 
-/** A request on its way through the candidates, as undici's dispatch handler. */
-class Forwarding implements UpstreamCall {
+/** A request on its way through the candidates: one exchange after the other, until one has an answer. */
+class Forwarding implements UpstreamCall, Exchange {
   readonly #request: UpstreamRequest;
   readonly #listener: UpstreamListener;
   readonly #limits: UpstreamLimits;
@@ -176,11 +160,11 @@ class Forwarding implements UpstreamCall {
   #unkept: boolean;
   #ended = false;
   #started = false;
-  #controller: Dispatcher.DispatchController | undefined;
+  #control: ExchangeControl | undefined;
+  #upstream: Upstream | undefined;
+  #requestMillis = 0;
   #received = 0;
   #declared: number | undefined;
-  /** The body's end is told by its chunks alone. */
-  #chunked = false;
 
   constructor(
     request: UpstreamRequest,
@@ -209,73 +193,62 @@ class Forwarding implements UpstreamCall {
     const upstream = this.#candidates[Math.min(this.#at, this.#candidates.length - 1)];
     if (upstream === undefined) return this.#fail('connection_refused', 'no upstream to ask');
     this.#tries += 1;
-    this.#send(upstream);
+    this.#upstream = upstream;
+    this.#requestMillis = this.#clock.now();
+    const transport = this.#request.body === undefined ? (upstream.plain ?? upstream.other) : upstream.other;
+    transport.dispatch(this.#request, this, this.#unkept);
   }
 
   pause(): void {
-    this.#controller?.pause();
+    this.#control?.pause();
   }
 
   resume(): void {
-    this.#controller?.resume();
+    this.#control?.resume();
   }
 
   abort(): void {
     if (this.#ended) return;
     this.#fail('aborted', 'no longer wanted');
-    this.#controller?.abort(new Error('aborted'));
+    this.#control?.abort();
   }
 
-  #send(upstream: Upstream): void {
-    const { method, target, fields, body } = this.#request;
-    const requestMillis = this.#clock.now();
-    const headOnly = method === 'HEAD';
-    const pool = this.#unkept ? upstream.unkept : upstream.pool;
-    pool.dispatch(
-      { path: target, method: method as Dispatcher.HttpMethod, headers: fields.flat, body: body ?? null },
-      {
-        onRequestStart: (controller) => {
-          this.#controller = controller;
-          if (this.#ended) controller.abort(new Error('aborted'));
-        },
-        onResponseStart: (controller, status) => {
-          if (this.#ended) return;
-          const arrived = fieldsOf(controller.rawHeaders);
-          if (status < 200) return this.#listener.inform?.(status, arrived);
-          if (status > 999) return this.#refuse(upstream, controller, `status ${status}`);
-          const lengths = declaredLength(arrived);
-          if (lengths === 'conflict') return this.#refuse(upstream, controller, 'conflicting Content-Length');
-          this.#started = true;
-          this.#chunked = lengths === undefined && arrived.has('transfer-encoding') && !arrived.has('content-length');
-          this.#declared = headOnly || status === 204 || status === 304 ? undefined : lengths;
-          this.#judge(upstream, status < 500);
-          const responseMillis = this.#clock.now();
-          this.#listener.head({
-            status,
-            fields: arrived,
-            contentLength: lengths,
-            upstream: upstream.name,
-            requestMillis,
-            responseMillis,
-          });
-        },
-        onResponseData: (controller, chunk) => {
-          if (this.#ended) return;
-          this.#received += chunk.length;
-          if (this.#declared !== undefined && this.#received > this.#declared)
-            return this.#refuse(upstream, controller, 'more bytes than Content-Length');
-          this.#listener.piece(chunk);
-        },
-        onResponseEnd: () => this.#onEnd(),
-        onResponseError: (_controller, error) => {
-          if (this.#chunked && lengthInTrailers(error)) this.#onEnd();
-          else this.#onError(upstream, error);
-        },
-      },
-    );
+  began(control: ExchangeControl): void {
+    this.#control = control;
+    if (this.#ended) control.abort();
   }
 
-  #onEnd(): void {
+  inform(status: number, fields: Fields): void {
+    if (!this.#ended) this.#listener.inform?.(status, fields);
+  }
+
+  head(status: number, fields: Fields): void {
+    if (this.#ended) return;
+    if (status > 999) return this.#refuse(`status ${status}`);
+    const length = declaredLength(fields);
+    if (length === 'conflict') return this.#refuse('conflicting Content-Length');
+    this.#started = true;
+    this.#declared = this.#request.method === 'HEAD' || status === 204 || status === 304 ? undefined : length;
+    this.#judge(this.#upstream!, status < 500);
+    this.#listener.head({
+      status,
+      fields,
+      contentLength: length,
+      upstream: this.#upstream!.name,
+      requestMillis: this.#requestMillis,
+      responseMillis: this.#clock.now(),
+    });
+  }
+
+  data(chunk: Buffer): void {
+    if (this.#ended) return;
+    this.#received += chunk.length;
+    if (this.#declared !== undefined && this.#received > this.#declared)
+      return this.#refuse('more bytes than Content-Length');
+    this.#listener.piece(chunk);
+  }
+
+  end(): void {
     if (this.#ended) return;
     if (this.#declared !== undefined && this.#received !== this.#declared)
       return this.#fail('http_response_incomplete', `${this.#received} of ${this.#declared} bytes`);
@@ -283,39 +256,36 @@ class Forwarding implements UpstreamCall {
     this.#listener.end();
   }
 
-  #onError(upstream: Upstream, error: Error): void {
+  error(fault: UpstreamFault, detail: string, answered: boolean): void {
     if (this.#ended) return;
-    const fault = faultOf(error, this.#started);
     const keptClosed = fault === 'connection_terminated' && !this.#unkept;
-    if (!keptClosed) this.#judge(upstream, false);
-    if (!this.#started && this.#repeatable && this.#tries <= this.#limits.retries && this.#again(fault, error)) {
+    if (!keptClosed) this.#judge(this.#upstream!, false);
+    if (!this.#started && this.#repeatable && this.#tries <= this.#limits.retries && this.#again(fault, answered)) {
       if (!keptClosed) this.#at += 1;
       this.#unkept = fault === 'connection_terminated';
       this.start();
-    } else this.#fail(fault, error.message);
+    } else this.#fail(fault, detail);
   }
 
   /** Whether another try makes sense after this fault. */
-  #again(fault: UpstreamFault, error: Error): boolean {
+  #again(fault: UpstreamFault, answered: boolean): boolean {
     switch (fault) {
       case 'http_response_timeout':
       case 'http_protocol_error':
         // It has taken its time, or said its word: the same one would again.
         return this.#at + 1 < this.#candidates.length;
-      case 'connection_terminated': {
+      case 'connection_terminated':
         // Half a head on a connection of its own: it does answer, and would again.
-        const read = (error as { socket?: { bytesRead?: number } }).socket?.bytesRead ?? 0;
-        return !this.#unkept || read === 0;
-      }
+        return !this.#unkept || !answered;
       default:
         return true;
     }
   }
 
-  #refuse(upstream: Upstream, controller: Dispatcher.DispatchController, detail: string): void {
-    this.#judge(upstream, false);
+  #refuse(detail: string): void {
+    this.#judge(this.#upstream!, false);
     this.#fail('http_protocol_error', detail);
-    controller.abort(new Error(detail));
+    this.#control?.abort();
   }
 
   #fail(fault: UpstreamFault, detail: string): void {
