@@ -9,19 +9,15 @@ import { requestDirectives } from '../cache/directives.ts';
 import { freshened, headSpeaksOf } from '../cache/freshening.ts';
 import type { ReceivedResponse } from '../cache/freshness.ts';
 import { policyAt } from '../cache/policy.ts';
-import { clientFields } from '../cache/response-fields.ts';
 import { failureStatus, staleOnError } from '../cache/reuse.ts';
 import { partialStorability, type StorableParts, storability } from '../cache/storability.ts';
 import type { StoredResponse } from '../cache/stored-response.ts';
-import { formatHttpDate } from '../http/dates.ts';
 import type { Fields } from '../http/fields.ts';
-import type { StoredEntry, StoreWriter, WriteOutcome } from '../store/contract.ts';
+import type { StoredEntry } from '../store/contract.ts';
 import type { UpstreamCall, UpstreamFault, UpstreamHead, UpstreamListener } from '../upstream/upstreams.ts';
-import { BodyRun, type RunEnding } from './body-run.ts';
-import { BodySource } from './body-source.ts';
 import type { Ask, Fetched, ServeContext } from './context.ts';
 import { headOnly, stored } from './fetched.ts';
-import { LiveBody } from './live-body.ts';
+import { askers, share } from './share.ts';
 import type { Taker } from './taker.ts';
 import { versionId } from './version-id.ts';
 
@@ -198,7 +194,7 @@ export class Fetch implements UpstreamListener {
     const whole = storability(request, head, policyAt(this.#context.policy, ask.path));
     if (whole.store) {
       const response = this.#stored(whole.parts, head.contentLength ?? -1);
-      asker.fetched(headOnly(this.#askers(response, head), head));
+      asker.fetched(headOnly(askers(this.#context, response, head), head));
       flight?.join(headOnly(response, head));
       flight?.over();
       this.#settled = true;
@@ -220,68 +216,12 @@ export class Fetch implements UpstreamListener {
     };
   }
 
-  #share(head: UpstreamHead, { response, firstByte, endByte }: Storing, coding: Coding | undefined): void {
-    const { flight, asker, ask } = this.#options;
-    const context = this.#context;
-    context.uncacheable.forget(ask.key);
-    context.backOff.forget(ask.key);
-    const whole = firstByte === 0 && (endByte === undefined || endByte === response.bodyLength);
-    const length = response.bodyLength < 0 ? undefined : response.bodyLength;
-    const strong = response.etag?.startsWith('"') === true;
-    const visible = length !== undefined && strong && (!whole || length > VISIBLE_FROM_BYTES);
-    const live = new LiveBody(length);
-    const writer = context.store.begin(response, { partial: visible });
-    let final = response;
-    const encoder = coding === undefined ? undefined : context.compression?.encoder(coding, this.#call!);
-    const run = new BodyRun({
-      live,
-      writer,
-      visible,
-      whole,
-      firstByte,
-      endByte,
-      call: encoder ?? this.#call!,
-      finish: (total) => {
-        final = length === undefined ? { ...response, bodyLength: total } : response;
-        return finished(writer, final);
-      },
-      onEnd: (ending) => {
-        flight?.over();
-        unlist();
-        this.#count(ending);
-      },
-    });
-    const arriving = { live, pace: () => run.pace() };
-    const unlist = context.slices.list(response, arriving);
-    encoder?.feed(run);
-    this.#taker = encoder ?? run;
-    const fetched = (response: StoredResponse): Fetched => ({
-      response,
-      entry: undefined,
-      upstreamStatus: head.fields.get('cache-status') ?? '',
-      forwardStatus: head.status,
-      get length() {
-        return live.length;
-      },
-      joinable: () => run.joinable && !context.slices.superseded(response),
-      open: (from) => new BodySource({ ask, response, store: context.store, fetcher: context.slices, arriving, from }),
-    });
-    asker.fetched(fetched(this.#askers(response, head)));
-    flight?.join(fetched(response));
-    run.pace();
-  }
-
-  /** The response for whom it was made: with the fields that are not for others (private="…", no-cache="…"). */
-  #askers(response: StoredResponse, head: UpstreamHead): StoredResponse {
-    const fields = clientFields(head.fields, this.#context.policy.forwardSurrogateFields);
-    fields.delete('age');
-    if (head.status === 206) fields.delete('content-range');
-    if (!fields.has('date')) fields.append('date', formatHttpDate(response.responseMillis));
-    return fields.flat.length > response.fields.length ? { ...response, fields: fields.flat } : response;
-  }
-
-  #count(ending: RunEnding): void {
-    if (ending.kind === 'whole') this.#context.counts.refused(ending.stored);
+  #share(head: UpstreamHead, storing: Storing, coding: Coding | undefined): void {
+    const { ask, flight, asker } = this.#options;
+    this.#context.uncacheable.forget(ask.key);
+    this.#context.backOff.forget(ask.key);
+    const fetched = (fetched: Fetched) => asker.fetched(fetched);
+    this.#taker = share(this.#context, { ask, head, ...storing, coding, call: this.#call!, flight, fetched });
   }
 
   #freshen(stale: StoredEntry, received: ReceivedResponse): void {
@@ -338,11 +278,4 @@ export class Fetch implements UpstreamListener {
     this.#settled = true;
     this.#call?.abort();
   }
-}
-
-/** Longer bodies become readable from the store slice by slice while they arrive. */
-const VISIBLE_FROM_BYTES = 4 << 20;
-
-async function finished(writer: StoreWriter, response: StoredResponse): Promise<WriteOutcome> {
-  return writer.finish(response);
 }

@@ -112,6 +112,11 @@ export interface Store {
    * With `partial`, the length and a strong validator are known and slices become visible one by one, the first with the response.
    */
   begin(response: StoredResponse, options?: { readonly partial?: boolean }): StoreWriter;
+  /**
+   * A response with its whole body of at most one slice, at once: visible to this worker when it returns, to others with
+   * the outcome. The store owns the buffer from here on; `entry` has it whatever the outcome is.
+   */
+  put(response: StoredResponse, body: Buffer): { entry: StoredEntry; outcome: WriteOutcome | Promise<WriteOutcome> };
   /** Adds missing slices to a stored, incomplete response of the same id. */
   resume(entry: StoredEntry): StoreWriter;
   /** Slice `n` of a stored body; synchronous from memory. Never rejects. The checksum has been verified. */

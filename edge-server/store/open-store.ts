@@ -95,7 +95,8 @@ export async function openStore(options: StoreOptions): Promise<SharedStore> {
   const volumes = new Volumes(opened);
   const changes = new Changes(options.onChange);
   const memory = new MemoryTier(options.memoryBytes, (shelf) => {
-    if (shelf.uses > 0) uses.touch(shelf.hash.readUInt32LE(0), shelf.uses);
+    // Without a volume nothing else is evicted by its uses.
+    if (shelf.uses > 0 && options.volumes.length > 0) uses.touch(shelf.hash.readUInt32LE(0), shelf.uses);
   });
   const rows = new ShelfRows({
     inlineBytes: options.inlineBytes ?? 16 << 10,

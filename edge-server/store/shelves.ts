@@ -80,8 +80,9 @@ export class Shelves {
   }
 
   /** Makes the entry the one under its key and variant, and writes it. A refused one is dropped again. */
-  async publish(entry: Entry): Promise<WriteOutcome> {
+  publish(entry: Entry): WriteOutcome | Promise<WriteOutcome> {
     const { key, vary, variant } = entry.response;
+    if (this.#options.volumes.all.length === 0) return this.#keepOnly(entry);
     const pending = this.#hold(key);
     const replaced = pending.shelf.known(variant);
     if (!sameVary(pending.shelf.vary, vary)) {
@@ -91,6 +92,22 @@ export class Shelves {
     pending.shelf.set(variant, entry);
     this.#memory.keep(pending.shelf);
     return this.#inTurn(pending, () => this.#write(pending, entry));
+  }
+
+  /** Without any volume memory is all there is, and a change is made when it is said. */
+  #keepOnly(entry: Entry): WriteOutcome {
+    const { key, vary, variant } = entry.response;
+    let shelf = this.#memory.peek(key);
+    const replaced = shelf?.known(variant);
+    if (shelf === undefined || !sameVary(shelf.vary, vary)) {
+      if (shelf !== undefined) for (const other of shelf.entries()) dropFromMemory(other);
+      shelf = new KeyShelf({ key, hash: NO_HASH, vary });
+    } else if (replaced !== undefined && replaced.slices !== entry.slices) dropFromMemory(replaced);
+    shelf.set(variant, entry);
+    this.#memory.keep(shelf);
+    if (this.#memory.peek(key) === shelf) return STORED;
+    dropFromMemory(entry);
+    return NO_SPACE;
   }
 
   /** Takes an entry away if it is still the one under its variant. */
@@ -260,6 +277,9 @@ export class Shelves {
 }
 
 const EMPTY = Buffer.alloc(0);
+const NO_HASH = Buffer.alloc(0);
+const STORED: WriteOutcome = { kind: 'stored' };
+const NO_SPACE: WriteOutcome = { kind: 'refused', why: 'no-space' };
 const SUPERSEDED: WriteOutcome = { kind: 'refused', why: 'superseded' };
 
 /** An entry that memory alone held: its slices may not grow any more. Rows give theirs back when they go. */

@@ -70,6 +70,14 @@ export class TwoTierStore implements SharedStore {
     return this.#writer({ response, partial: options?.partial === true });
   }
 
+  put(response: StoredResponse, body: Buffer): { entry: Entry; outcome: WriteOutcome | Promise<WriteOutcome> } {
+    const entry = new Entry(response, body, 'memory');
+    if (this.#closing !== undefined) return { entry, outcome: { kind: 'refused', why: 'closed' } };
+    if (body.length !== response.bodyLength) return { entry, outcome: { kind: 'refused', why: 'abandoned' } };
+    if (body.length > this.#largestBody()) return { entry, outcome: { kind: 'refused', why: 'too-large' } };
+    return { entry, outcome: this.#shelves.publish(entry) };
+  }
+
   resume(entry: StoredEntry): StoreWriter {
     const own = this.#own(entry);
     return this.#writer({ response: own.response, partial: true, resumes: own });

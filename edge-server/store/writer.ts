@@ -13,7 +13,7 @@ export interface WriterStore {
   /** Extents, or memory, for a new large body. */
   newSlices(response: StoredResponse): DiskSlices | MemorySlices;
   writeSlice(slices: DiskSlices | MemorySlices, n: number, bytes: Buffer): Promise<WriteOutcome>;
-  publish(entry: Entry): Promise<WriteOutcome>;
+  publish(entry: Entry): WriteOutcome | Promise<WriteOutcome>;
   /** What is stored under the response's key and variant now. */
   current(response: StoredResponse): Entry | undefined;
   /** Larger than the store will ever hold. */
