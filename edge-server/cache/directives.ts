@@ -3,6 +3,7 @@
  * honoured even when it is written badly, what permits must be written well. Several lines count as one list.
  * Targeted fields (RFC 9213) are in `targeted.ts` and give the same `ResponseDirectives`.
  */
+import { remembering } from '../../runtime/recent.ts';
 import type { Fields } from '../http/fields.ts';
 
 /** What a response's Cache-Control says. Durations in milliseconds; `undefined`: not said. */
@@ -62,14 +63,20 @@ export function noDirectives(): ResponseDirectives {
   };
 }
 
+const NOTHING_SAID: ResponseDirectives = noDirectives();
+
 /** Reads a response's Cache-Control lines; `field` lets Surrogate-Control use the same grammar. */
 export function responseDirectives(fields: Fields, field = 'cache-control'): ResponseDirectives {
-  const said = noDirectives();
   const text = fields.get(field);
-  if (text === undefined) return said;
+  return text === undefined ? NOTHING_SAID : saidBy(text);
+}
+
+/** Most origins say the same few things: each is read once. Nobody changes what is given out. */
+const saidBy = remembering(500, (text): ResponseDirectives => {
+  const said = noDirectives();
   for (const { name, value, quoted } of directives(text)) applyDirective(said, name, value, quoted);
   return said;
-}
+});
 
 /** Reads a request's Cache-Control; `undefined` when it has none, which is the common case. */
 export function requestDirectives(fields: Fields): RequestDirectives | undefined {

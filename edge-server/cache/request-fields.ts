@@ -3,6 +3,7 @@
  * and with ours (Via, CDN-Loop, X-Forwarded-*, validators). A fetch that may be stored never carries the client's own
  * conditions or ranges, so that its answer is about the resource and not about that client.
  */
+import { remembering } from '../../runtime/recent.ts';
 import { formatHttpDate } from '../http/dates.ts';
 import { Fields } from '../http/fields.ts';
 import type { CachePolicy } from './policy.ts';
@@ -77,7 +78,7 @@ export function forwardFields(client: Fields, options: ForwardOptions): Fields {
   const forwarded = new Fields();
   for (let i = 0; i < client.flat.length; i += 2) {
     const name = client.flat[i]!;
-    if (named.has(name) || notForwarded(name) || policy.ignoredRequestFields.has(name)) continue;
+    if (forwardable(name) === 'no' || named.has(name) || policy.ignoredRequestFields.has(name)) continue;
     if (fetch && (CONDITIONS.has(name) || name === 'accept-encoding')) continue;
     if (fetch && CLIENT_CACHING.has(name) && !policy.honourRequestDirectives) continue;
     forwarded.flat.push(name, sendableValue(client.flat[i + 1]!));
@@ -120,12 +121,14 @@ function addFetchFields(forwarded: Fields, client: Fields, options: ForwardOptio
 }
 
 /** Also with `_` for `-`: origins that turn both into one variable (CGI, WSGI) would take one for the other. */
-function notForwarded(name: string): boolean {
+function dropped(name: string): boolean {
   if (hopByHop(name) || STRIPPED.has(name) || OURS.has(name)) return true;
   if (!name.includes('_')) return false;
   const dashed = name.replaceAll('_', '-');
   return hopByHop(dashed) || STRIPPED.has(dashed) || OURS.has(dashed) || CONDITIONS.has(dashed);
 }
+
+const forwardable = remembering(2_000, (name) => (dropped(name) ? 'no' : 'yes'));
 
 function appended(list: string | undefined, own: string): string {
   return list === undefined || list.trim() === '' ? own : `${sendableValue(list)}, ${own}`;

@@ -3,6 +3,7 @@
  * §3.1), freshening by a 304 (RFC 9111 §3.2), the fields of our own 304 (RFC 9110 §15.4.5), tags, odd bytes.
  * Pure; gives flat lists in the shape of `Fields.flat`.
  */
+import { remembering } from '../../runtime/recent.ts';
 import { Fields } from '../http/fields.ts';
 
 /** Of the connection, not of the response. */
@@ -28,8 +29,11 @@ const SURROGATE = new Set(['surrogate-control', 'surrogate-key', 'cache-tag']);
 /** Describe the stored body: a 304 has no say in them (RFC 9111 §3.2; a changed Content-Encoding would break the body). */
 const OF_THE_BODY = new Set(['content-encoding', 'content-length', 'content-range', 'content-type', 'etag', 'vary']);
 
+const NOTHING: ReadonlySet<string> = new Set();
+
 /** Names in a Connection field's lines that it may take away, beside the fixed ones. */
 export function namedByConnection(fields: Fields): ReadonlySet<string> {
+  if (!fields.has('connection')) return NOTHING;
   const named = new Set<string>();
   for (const line of fields.lines('connection'))
     for (const option of line.split(',')) {
@@ -50,14 +54,19 @@ export function hopByHop(name: string): boolean {
  */
 export function endToEndFields(fields: Fields): Fields {
   const named = namedByConnection(fields);
-  const kept = new Fields();
-  for (let i = 0; i < fields.flat.length; i += 2) {
-    const name = fields.flat[i]!;
-    if (HOP_BY_HOP.has(name) || named.has(name) || name === 'content-length' || !fieldName(name)) continue;
-    kept.flat.push(name, sendableValue(fields.flat[i + 1]!));
+  const { flat } = fields;
+  const kept: string[] = [];
+  for (let i = 0; i < flat.length; i += 2) {
+    const name = flat[i]!;
+    if (endToEndName(name) === 'yes' && !named.has(name)) kept.push(name, sendableValue(flat[i + 1]!));
   }
-  return kept;
+  return new Fields(kept);
 }
+
+/** Whether a field of this name goes beyond the connection. */
+const endToEndName = remembering(2_000, (name) =>
+  HOP_BY_HOP.has(name) || name === 'content-length' || !fieldName(name) ? 'no' : 'yes',
+);
 
 /** What is not kept of a response, beside hop-by-hop fields. */
 export interface Omissions {
@@ -71,16 +80,30 @@ export interface Omissions {
 
 /** The fields that a stored response keeps: end-to-end, without Age, which is counted anew at each use. */
 export function storedFields(fields: Fields, omissions: Omissions): string[] {
+  const { flat } = endToEndFields(fields);
   const kept: string[] = [];
-  for (const [name, value] of endToEndFields(fields)) if (!omitted(name, omissions)) kept.push(name, value);
+  for (let i = 0; i < flat.length; i += 2) if (!omitted(flat[i]!, omissions)) kept.push(flat[i]!, flat[i + 1]!);
   return kept;
 }
 
 /** A forwarded, not stored response's fields: without what is meant for surrogates only. */
 export function clientFields(fields: Fields, forwardSurrogateFields: boolean): Fields {
   const kept = endToEndFields(fields);
-  if (!forwardSurrogateFields) for (const name of SURROGATE) kept.delete(name);
+  if (!forwardSurrogateFields) for (const name of SURROGATE) if (kept.has(name)) kept.delete(name);
   return kept;
+}
+
+/**
+ * Whether a response may hold fields for the client that asked which are not for others: a cookie, or what no-cache="…"
+ * or private="…" name. `false` is certain.
+ */
+export function mayHoldOwnFields({ flat }: Fields): boolean {
+  for (let i = 0; i < flat.length; i += 2) {
+    const name = flat[i]!;
+    if (name === 'set-cookie' || name === 'set-cookie2') return true;
+    if ((name.endsWith('cache-control') || name === 'surrogate-control') && flat[i + 1]!.includes('"')) return true;
+  }
+  return false;
 }
 
 /**
@@ -148,6 +171,7 @@ const MOST_TAGS = 1_000;
 
 /** Tags from Surrogate-Key (spaces), Cache-Tag (commas) and Cache-Groups (RFC 9875: a list of strings), without repeats. */
 export function tagsOf(fields: Fields): string[] {
+  if (!fields.has('surrogate-key') && !fields.has('cache-tag') && !fields.has('cache-groups')) return [];
   const tags = new Set<string>();
   for (const line of fields.lines('surrogate-key')) for (const tag of line.split(/\s+/)) tags.add(tag);
   for (const line of fields.lines('cache-tag')) for (const tag of line.split(',')) tags.add(tag.trim());

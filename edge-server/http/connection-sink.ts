@@ -6,7 +6,7 @@ import type { Socket } from 'node:net';
 import { Ending } from './ending.ts';
 import type { ResponseHead, ResponseSink } from './exchange.ts';
 import type { Fields } from './fields.ts';
-import { type Framing, informationalBytes, isBodiless, responseBytes } from './response-bytes.ts';
+import { type Framing, informationalBytes, isBodiless, responseBytes, responseText } from './response-bytes.ts';
 
 /** A body up to this size is copied behind its head, so that a hit is one buffer and one write. */
 export const ONE_WRITE_BYTES = 16 * 1024;
@@ -24,6 +24,8 @@ export interface Outlet {
   readonly copies: boolean;
   /** Sends a small response, possibly together with the next ones. */
   sendSmall(bytes: Buffer): void;
+  /** Sends a small response that nobody else gets: its head as Latin-1 text, and its body. */
+  sendOnce(text: string, body: Buffer | undefined): void;
   /** Resolves at the next `drain` or when the connection is gone. */
   drained(): Promise<void>;
   /** The response is with the kernel, or will never be. */
@@ -61,16 +63,15 @@ export class ConnectionSink implements ResponseSink {
       const known = head.contentLength ?? body?.length;
       const framing: Framing =
         isBodiless(head.status) || known === undefined ? { kind: 'none' } : { kind: 'length', bytes: known };
-      const reusable = !this.#headOnly && !this.close;
-      let bytes = reusable ? head.wire : undefined;
-      bytes ??= responseBytes(head, framing, this.close);
-      if (reusable) head.wire = bytes;
-      return this.#sendSmall(bytes, 0);
+      if (this.#headOnly || this.close || !head.kept) return this.#sendOnce(head, framing, undefined);
+      head.wire ??= responseBytes(head, framing, false);
+      return this.#sendSmall(head.wire, 0);
     }
     if (head.contentLength !== undefined && head.contentLength !== length) return this.abort('body-length');
     const small = length <= ONE_WRITE_BYTES;
     // Without a length of its own a head would not tell a wire made for another body.
-    const reusable = !this.close && head.contentLength !== undefined;
+    const reusable = head.kept && !this.close && head.contentLength !== undefined;
+    if (small && !reusable) return this.#sendOnce(head, { kind: 'length', bytes: length }, body);
     let bytes = reusable ? head.wire : undefined;
     if (bytes === undefined) {
       bytes = responseBytes(head, { kind: 'length', bytes: length }, this.close, small ? body : undefined);
@@ -160,6 +161,14 @@ export class ConnectionSink implements ResponseSink {
     this.#ended = true;
     this.bytesWritten = bodyLength;
     this.#outlet.sendSmall(bytes);
+    this.#over();
+  }
+
+  /** What is not sent again is put together in a buffer of the connection layer. */
+  #sendOnce(head: ResponseHead, framing: Framing, body: Buffer | undefined): void {
+    this.#ended = true;
+    this.bytesWritten = body?.length ?? 0;
+    this.#outlet.sendOnce(responseText(head, framing, this.close), body);
     this.#over();
   }
 

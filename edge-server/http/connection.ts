@@ -16,6 +16,7 @@ import { HeadMemory } from './head-memory.ts';
 import type { RefusalReason } from './request-rules.ts';
 import { refusalBytes } from './response-bytes.ts';
 import type { Member } from './roster.ts';
+import { ownBytes, writeOnce } from './write-once.ts';
 
 /** fresh: no request yet · idle: between requests · head: part of a head has come · busy: a response is due · closing: ours is said · gone. */
 type Phase = 'fresh' | 'idle' | 'head' | 'busy' | 'closing' | 'handing-over' | 'gone';
@@ -94,6 +95,11 @@ export class Connection implements Member, Outlet {
   sendSmall(bytes: Buffer): void {
     if (this.#parsing) this.#gathered.add(bytes);
     else this.#socket!.write(bytes);
+  }
+
+  sendOnce(text: string, body: Buffer | undefined): void {
+    if (this.#parsing || this.copies) this.sendSmall(ownBytes(text, body));
+    else writeOnce(this.#socket!, text, body);
   }
 
   drained(): Promise<void> {

@@ -4,6 +4,8 @@
  * Holds no clock: two-digit years are placed by a time given as an argument.
  */
 
+import { remembering } from '../../runtime/recent.ts';
+
 const DAYS = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat'] as const;
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'] as const;
 const MONTH_NUMBER: ReadonlyMap<string, number> = new Map(MONTHS.map((name, index) => [name.toLowerCase(), index]));
@@ -14,6 +16,8 @@ const ASCTIME_DATE = /^(?:sun|mon|tue|wed|thu|fri|sat) ([a-z]{3}) ([ \d]\d) (\d\
 
 /** Longer than any HTTP-date; guards the expressions against junk. */
 const LONGEST = 40;
+const IMF_LENGTH = 29;
+const NO_DATE = Number.NaN;
 
 /**
  * Milliseconds since 1970, or `undefined` for what is not an HTTP-date. `nowMillis` decides the century of an
@@ -21,14 +25,23 @@ const LONGEST = 40;
  */
 export function parseHttpDate(value: string, nowMillis: number): number | undefined {
   if (value.length > LONGEST) return undefined;
-  let match = IMF_FIXDATE.exec(value);
-  if (match !== null) return instant(Number(match[3]), match[2]!, match[1]!, match[4]!, match[5]!, match[6]!);
-  match = ASCTIME_DATE.exec(value);
+  if (value.length === IMF_LENGTH) {
+    const millis = imfFixdate(value);
+    if (!Number.isNaN(millis)) return millis;
+  }
+  let match = ASCTIME_DATE.exec(value);
   if (match !== null) return instant(Number(match[6]), match[1]!, match[2]!, match[3]!, match[4]!, match[5]!);
   match = RFC850_DATE.exec(value);
   if (match === null) return undefined;
   return instant(fullYear(Number(match[3]), nowMillis), match[2]!, match[1]!, match[4]!, match[5]!, match[6]!);
 }
+
+/** The common form, whose meaning no clock changes: the dates of one second, or of one object, are worked out once. */
+const imfFixdate = remembering(1_000, (value) => {
+  const match = IMF_FIXDATE.exec(value);
+  if (match === null) return NO_DATE;
+  return instant(Number(match[3]), match[2]!, match[1]!, match[4]!, match[5]!, match[6]!) ?? NO_DATE;
+});
 
 /** IMF-fixdate, e.g. `Sun, 06 Nov 1994 08:49:37 GMT`. */
 export function formatHttpDate(millis: number): string {

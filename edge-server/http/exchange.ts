@@ -38,13 +38,16 @@ export class ResponseHead {
   readonly fields: Fields;
   /** Sent as `content-length` when known, also for HEAD. `undefined`: chunked on 1.1, close-delimited on 1.0. Ignored for 1xx, 204 and 304. */
   readonly contentLength: number | undefined;
-  /** Owned by the HTTP/1.1 front end: the head, or head and body, serialised once. */
+  /** It will be sent again, with the same body: worth keeping in serialised form. */
+  readonly kept: boolean;
+  /** Owned by the HTTP/1.1 front end: a kept head, or head and body, serialised once. */
   wire: Buffer | undefined = undefined;
 
-  constructor(status: number, fields: Fields, contentLength: number | undefined) {
+  constructor(status: number, fields: Fields, contentLength: number | undefined, kept = false) {
     this.status = status;
     this.fields = fields;
     this.contentLength = contentLength;
+    this.kept = kept;
   }
 }
 
@@ -52,8 +55,8 @@ export class ResponseHead {
 export interface ResponseSink {
   /**
    * Head and whole body, for what is in memory: one write. `body` is `undefined` where there is none (HEAD, 204, 304).
-   * The same head object with the same body may be sent any number of times, on any connections; the front end then
-   * reuses `head.wire`. The body buffer must never change afterwards.
+   * A kept head with the same body may be sent any number of times, on any connections; the front end then reuses
+   * `head.wire`. The body buffer must never change afterwards.
    */
   sendWhole(head: ResponseHead, body: Buffer | undefined): void;
   /** Sends an informational response (103), where the protocol can. */

@@ -3,6 +3,7 @@
  * Framing fields are written here and nowhere else; a handler's own `connection`, `content-length` and the like are dropped.
  */
 import { STATUS_CODES } from 'node:http';
+import { remembering } from '../../runtime/recent.ts';
 import type { ResponseHead } from './exchange.ts';
 import type { RefusalReason } from './request-rules.ts';
 
@@ -40,11 +41,14 @@ export function sendableFields(flat: readonly string[]): string[] {
   const safe: string[] = [];
   for (let i = 0; i < flat.length; i += 2) {
     const name = flat[i]!;
-    if (name === '' || NOT_TOKEN.test(name) || OWN_FIELDS.has(name)) continue;
-    safe.push(name, sendableValue(flat[i + 1]!));
+    if (sendableName(name) === 'yes') safe.push(name, sendableValue(flat[i + 1]!));
   }
   return safe;
 }
+
+const sendableName = remembering(2_000, (name) =>
+  name === '' || NOT_TOKEN.test(name) || OWN_FIELDS.has(name) ? 'no' : 'yes',
+);
 
 function sendableValue(value: string): string {
   return (NOT_VALUE.test(value) ? value.replace(EACH_NOT_VALUE, ' ') : value).trim();
@@ -60,6 +64,11 @@ export function responseBytes(head: ResponseHead, framing: Framing, close: boole
   return bytes;
 }
 
+/** The head as Latin-1 text. */
+export function responseText(head: ResponseHead, framing: Framing, close: boolean): string {
+  return headText(head.status, head.fields.flat, framing, close);
+}
+
 /** An informational response (103). */
 export function informationalBytes(status: number, flat: readonly string[]): Buffer {
   return Buffer.from(headText(status, flat, { kind: 'none' }, false), 'latin1');
@@ -68,8 +77,8 @@ export function informationalBytes(status: number, flat: readonly string[]): Buf
 function headText(wanted: number, flat: readonly string[], framing: Framing, close: boolean): string {
   const status = sendableStatus(wanted);
   let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n`;
-  const fields = sendableFields(flat);
-  for (let i = 0; i < fields.length; i += 2) text += `${fields[i]!}: ${fields[i + 1]!}\r\n`;
+  for (let i = 0; i < flat.length; i += 2)
+    if (sendableName(flat[i]!) === 'yes') text += `${flat[i]!}: ${sendableValue(flat[i + 1]!)}\r\n`;
   if (framing.kind === 'length') text += `content-length: ${framing.bytes}\r\n`;
   else if (framing.kind === 'chunked') text += 'transfer-encoding: chunked\r\n';
   if (close) text += 'connection: close\r\n';

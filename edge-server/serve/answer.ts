@@ -116,7 +116,7 @@ export function answer(
       );
       return 416;
     case 'whole': {
-      const head = new ResponseHead(response.status, new Fields([...response.fields, ...extra]), from.length);
+      const head = new ResponseHead(response.status, new Fields(response.fields.concat(extra)), from.length);
       sendStretch(request, sink, from, head, { start: 0, end: (from.length ?? Number.POSITIVE_INFINITY) - 1 }, ends);
       return response.status;
     }

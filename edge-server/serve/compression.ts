@@ -113,7 +113,8 @@ export class Encoder implements Taker, UpstreamCall {
   piece(chunk: Buffer): void {
     if (this.#over) return;
     this.#savedBytes += chunk.length;
-    if (this.#stream.write(chunk) || this.#holding) return;
+    // zlib reads it in a thread; the chunk is the upstream connection's.
+    if (this.#stream.write(Buffer.from(chunk)) || this.#holding) return;
     this.#holding = true;
     this.#upstream.pause();
   }

@@ -74,6 +74,9 @@ export interface Ask {
 }
 
 /** How this appliance names itself in Cache-Status, Via, CDN-Loop and Proxy-Status. */
-export function nameOf(context: Pick<ServeContext, 'appliance'>): string {
-  return `nearcast-${context.appliance}`;
+export function nameOf({ appliance }: Pick<ServeContext, 'appliance'>): string {
+  if (appliance !== named.appliance) named = { appliance, name: `nearcast-${appliance}` };
+  return named.name;
 }
+/** A process has one appliance: its name is put together once. */
+let named = { appliance: '', name: 'nearcast-' };

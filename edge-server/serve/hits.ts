@@ -89,6 +89,7 @@ export class Hits {
         304,
         new Fields([...notModifiedFields(response.fields), ...prepared.extra]),
         undefined,
+        true,
       );
       sink.sendWhole(prepared.notModified, undefined);
       this.#counted(ask, sink, prepared, 304, 0, entry);
@@ -127,7 +128,8 @@ export class Hits {
   }
 
   #head(entry: StoredEntry, prepared: Prepared, length: number): ResponseHead {
-    return new ResponseHead(entry.response.status, new Fields([...entry.response.fields, ...prepared.extra]), length);
+    const { status, fields } = entry.response;
+    return new ResponseHead(status, new Fields(fields.concat(prepared.extra)), length, true);
   }
 
   #counted(ask: Ask, sink: ResponseSink, prepared: Prepared, status: number, bytes: number, entry: StoredEntry): void {

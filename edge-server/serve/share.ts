@@ -4,7 +4,7 @@
  */
 import type { Flight } from '../cache/collapse.ts';
 import type { Coding } from '../cache/compression.ts';
-import { clientFields } from '../cache/response-fields.ts';
+import { clientFields, mayHoldOwnFields } from '../cache/response-fields.ts';
 import type { StoredResponse } from '../cache/stored-response.ts';
 import { formatHttpDate } from '../http/dates.ts';
 import type { UpstreamCall, UpstreamHead } from '../upstream/upstreams.ts';
@@ -162,6 +162,7 @@ function shareArriving(context: ServeContext, sharing: Sharing): Taker {
 
 /** The response for whom it was made: with the fields that are not for others (private="…", no-cache="…"). */
 export function askers(context: ServeContext, response: StoredResponse, head: UpstreamHead): StoredResponse {
+  if (!mayHoldOwnFields(head.fields)) return response;
   const fields = clientFields(head.fields, context.policy.forwardSurrogateFields);
   fields.delete('age');
   if (head.status === 206) fields.delete('content-range');

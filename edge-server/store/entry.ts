@@ -124,6 +124,7 @@ export class KeyShelf implements Shelf {
 
   get memoryBytes(): number {
     let bytes = 200 + this.key.length;
+    if (this.vary.length === 0) return this.#only === undefined ? bytes : bytes + this.#only.memoryBytes;
     for (const entry of this.entries()) bytes += entry.memoryBytes;
     return bytes;
   }

@@ -35,14 +35,17 @@ function latin1(value: Buffer | string): string {
   return typeof value === 'string' ? value : value.toString('latin1');
 }
 
+const DIGITS = /^\d{1,15}$/;
+
 /** The one length that all Content-Length lines agree on (RFC 9110 §8.6). */
 export function declaredLength(fields: Fields): number | undefined | 'conflict' {
+  const text = fields.get('content-length');
+  if (text === undefined || fields.has('transfer-encoding')) return undefined;
+  if (DIGITS.test(text)) return Number(text);
   const lines = fields.lines('content-length');
-  if (lines.length === 0) return undefined;
-  if (fields.has('transfer-encoding')) return undefined;
   const values = new Set(lines.flatMap((line) => line.split(',')).map((one) => one.trim()));
   const [only] = values;
-  if (values.size !== 1 || only === undefined || !/^\d{1,15}$/.test(only)) return 'conflict';
+  if (values.size !== 1 || only === undefined || !DIGITS.test(only)) return 'conflict';
   return Number(only);
 }
 
