@@ -61,7 +61,7 @@ export class Evictor {
   /** Puts itself behind the volume's writes. */
   start(): void {
     this.#measureIndex();
-    this.#volume.grown = () => this.#grown();
+    this.#volume.grown = (writes) => this.#grown(writes);
     this.#volume.makeRoom = async () => {
       this.#volume.extents.letGoAll();
       return (await this.#evictOne()) || (await this.#shrinkIndex());
@@ -87,8 +87,10 @@ export class Evictor {
     await this.#passHand();
   }
 
-  #grown(): Promise<void> | undefined {
-    if (++this.#writes % INDEX_EVERY === 0) {
+  #grown(writes: number): Promise<void> | undefined {
+    this.#writes += writes;
+    if (this.#writes >= INDEX_EVERY) {
+      this.#writes = 0;
       this.#measureIndex();
       if (this.#indexRunning === undefined && this.#indexUsed > this.#indexBudget) {
         this.#indexRunning = this.#passHand().finally(() => (this.#indexRunning = undefined));

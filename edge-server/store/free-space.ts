@@ -11,7 +11,8 @@ const WRITES = 32;
 export class FreeSpace {
   readonly #files: Files;
   readonly #path: string;
-  #writes = 0;
+  /** Writes until the next look. */
+  #left = 0;
   #full = false;
   #looking: Promise<void> | undefined;
 
@@ -20,9 +21,13 @@ export class FreeSpace {
     this.#path = path;
   }
 
-  /** Whether the reserve is touched. Counts as a write; looks at the file system at the first, then now and then. */
-  async full(): Promise<boolean> {
-    if (this.#writes++ % WRITES === 0 || this.#full) await this.look();
+  /** Whether the reserve is touched. Counts as so many writes; looks at the file system at the first, then now and then. */
+  async full(writes = 1): Promise<boolean> {
+    this.#left -= writes;
+    if (this.#left < 0 || this.#full) {
+      this.#left = WRITES;
+      await this.look();
+    }
     return this.#full;
   }
 

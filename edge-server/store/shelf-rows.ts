@@ -32,6 +32,10 @@ export class ShelfRows {
     this.#options = options;
   }
 
+  get inlineBytes(): number {
+    return this.#options.inlineBytes;
+  }
+
   /** Writes an entry's body, unless it has its place already, then its row. `wanted` is asked again before the row. */
   async write(volume: Volume, shelf: KeyShelf, change: { entry: Entry; wanted: () => boolean }): Promise<WriteOutcome> {
     const { entry, wanted } = change;

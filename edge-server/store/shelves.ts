@@ -7,6 +7,7 @@ import type { WriteOutcome } from './contract.ts';
 import { Entry, KeyShelf } from './entry.ts';
 import { MemorySlices } from './memory-slices.ts';
 import type { MemoryTier } from './memory-tier.ts';
+import { PutBatch } from './put-batch.ts';
 import type { ResponseRow } from './row.ts';
 import { type ShelfRows, sameVary } from './shelf-rows.ts';
 import type { Uses } from './uses.ts';
@@ -37,6 +38,7 @@ export class Shelves {
   readonly #memory: MemoryTier;
   readonly #rows: ShelfRows;
   readonly #pending = new Map<string, Pending>();
+  readonly #batches = new Map<Volume, PutBatch>();
   /** Counts the rounds of checks; 0 for a worker that is alone and never needs one. */
   #round: number;
 
@@ -83,6 +85,8 @@ export class Shelves {
   publish(entry: Entry): WriteOutcome | Promise<WriteOutcome> {
     const { key, vary, variant } = entry.response;
     if (this.#options.volumes.all.length === 0) return this.#keepOnly(entry);
+    const batched = vary.length === 0 ? this.#publishNew(entry) : undefined;
+    if (batched !== undefined) return batched;
     const pending = this.#hold(key);
     const replaced = pending.shelf.known(variant);
     if (!sameVary(pending.shelf.vary, vary)) {
@@ -92,6 +96,44 @@ export class Shelves {
     pending.shelf.set(variant, entry);
     this.#memory.keep(pending.shelf);
     return this.#inTurn(pending, () => this.#write(pending, entry));
+  }
+
+  /** The first response under its key goes with others into the index. `undefined`: it is not the first, or not whole. */
+  #publishNew(entry: Entry): Promise<WriteOutcome> | undefined {
+    const { key } = entry.response;
+    if (entry.body === undefined || entry.slices !== undefined || this.#pending.has(key)) return undefined;
+    const hash = keyHash(key);
+    const volume = this.#options.volumes.of(hash);
+    if (volume === undefined || this.#memory.peek(key) !== undefined) return undefined;
+    // Also a row of another key with this hash: what is replaced gives its place back.
+    if (volume.look(() => volume.index.has(hash)) !== false) return undefined;
+    const shelf = new KeyShelf({ key, hash, vary: [] }, this.#load);
+    shelf.set('', entry);
+    const pending: Pending = { shelf, changes: 1, tail: DONE, voided: false };
+    this.#pending.set(key, pending);
+    this.#memory.keep(shelf);
+    const outcome = new Promise<WriteOutcome>((resolve) => {
+      const wanted = () => pending.shelf.holds(entry);
+      const done = async (outcome: WriteOutcome) => {
+        if (outcome.kind === 'stored') {
+          if (wanted()) pending.shelf.version = entry.version;
+        } else if (wanted()) await this.#takeBack(pending, entry);
+        this.#over(pending);
+        resolve(outcome);
+      };
+      this.#batchOf(volume).add({ shelf, entry, wanted, done });
+    });
+    pending.tail = outcome;
+    return outcome;
+  }
+
+  #batchOf(volume: Volume): PutBatch {
+    let batch = this.#batches.get(volume);
+    if (batch === undefined) {
+      batch = new PutBatch(volume, this.#rows.inlineBytes);
+      this.#batches.set(volume, batch);
+    }
+    return batch;
   }
 
   /** Without any volume memory is all there is, and a change is made when it is said. */
@@ -229,11 +271,14 @@ export class Shelves {
     return pending;
   }
 
+  /** One of the key's changes has been made, or refused. */
+  #over(pending: Pending): void {
+    pending.changes--;
+    if (pending.changes === 0) this.#pending.delete(pending.shelf.key);
+  }
+
   #inTurn<T>(pending: Pending, change: () => Promise<T>): Promise<T> {
-    const turn = pending.tail.then(change).finally(() => {
-      pending.changes--;
-      if (pending.changes === 0) this.#pending.delete(pending.shelf.key);
-    });
+    const turn = pending.tail.then(change).finally(() => this.#over(pending));
     pending.tail = turn.catch(() => undefined);
     return turn;
   }
@@ -277,6 +322,7 @@ export class Shelves {
 }
 
 const EMPTY = Buffer.alloc(0);
+const DONE: Promise<void> = Promise.resolve();
 const NO_HASH = Buffer.alloc(0);
 const STORED: WriteOutcome = { kind: 'stored' };
 const NO_SPACE: WriteOutcome = { kind: 'refused', why: 'no-space' };

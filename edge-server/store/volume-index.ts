@@ -82,6 +82,11 @@ export class VolumeIndex {
     return this.#rows.getBinary(key);
   }
 
+  /** Whether there is a row, whatever it says. */
+  has(key: Buffer): boolean {
+    return this.#rows.doesExist(key);
+  }
+
   /** Version of the row or segment that was read last. */
   lastVersion(): number {
     return getLastVersion();
@@ -90,6 +95,17 @@ export class VolumeIndex {
   /** Resolves once it is visible to every process. Puts are committed in their order, many in one transaction. */
   async putRow(key: Buffer, row: Buffer, version: number): Promise<void> {
     await committed(this.#rows.put(key, row, version));
+  }
+
+  /** The same for many rows, in one transaction where they fit. */
+  async putRows(rows: readonly { key: Buffer; row: Buffer; version: number }[]): Promise<void> {
+    // Unconditional puts of one transaction share a promise.
+    const commits: Promise<boolean>[] = [];
+    for (const { key, row, version } of rows) {
+      const commit = this.#rows.put(key, row, version);
+      if (commit !== commits.at(-1)) commits.push(commit);
+    }
+    await Promise.all(commits.map(committed));
   }
 
   /** Puts only over the given version; false when the row has changed meanwhile. */

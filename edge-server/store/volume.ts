@@ -71,7 +71,7 @@ export class Volume implements SlicesVolume {
   /** Frees at least some room; false when nothing can go. The evictor puts itself here. */
   makeRoom: () => Promise<boolean> = async () => false;
   /** Called after writes; starts eviction in the background when the budget is near. */
-  grown: () => Promise<void> | undefined = () => undefined;
+  grown: (writes: number) => Promise<void> | undefined = () => undefined;
   #why: string | undefined;
   #closed = false;
   readonly #space: FreeSpace;
@@ -186,12 +186,13 @@ export class Volume implements SlicesVolume {
     }
   }
 
-  /** A write: without room it evicts and tries once more, then it is refused. */
-  async writing<T>(write: () => Promise<T>): Promise<Written<T>> {
+  /** A write, or so many together: without room it evicts and tries once more, then it is refused. */
+  async writing<T>(write: () => Promise<T>, writes = 1): Promise<Written<T>> {
     for (let attempt = 1; this.good; attempt++) {
       try {
-        await this.grown();
-        if (await this.#space.full()) throw Object.assign(new Error('the reserve is touched'), { code: 'ENOSPC' });
+        await this.grown(writes);
+        if (await this.#space.full(writes))
+          throw Object.assign(new Error('the reserve is touched'), { code: 'ENOSPC' });
         const value = await write();
         return { kind: 'done', value };
       } catch (error) {
