@@ -111,6 +111,11 @@ export const EDGE_COUNTERS = {
     help: 'Connections refused over a limit.',
     advice: 'From many addresses: add capacity; from few: an attack.',
   },
+  http2_floods_total: {
+    kind: 'counter',
+    help: 'HTTP/2 connections ended with ENHANCE_YOUR_CALM: too many resets, or too much beside requests.',
+    advice: 'An attack; if they are your clients, what do they send?',
+  },
   memory_bytes: { kind: 'gauge', help: 'Bytes in the memory tier.', advice: 'At its budget in normal service.' },
   disk_bytes: {
     kind: 'gauge',

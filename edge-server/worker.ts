@@ -164,6 +164,7 @@ async function main(): Promise<void> {
     const report: WorkerReport = {
       counters: {
         ...services.snapshot(),
+        http2_floods_total: listener.counters.resetFloods + listener.counters.overheadFloods,
         connections_refused_total: listener.counters.tooMany + listener.counters.tooManyFromAddress,
       },
       services: services.figures(),

@@ -10,6 +10,8 @@ export class Http2Body extends Readable {
   readonly #onFirstRead: () => void;
   #begun = false;
   #whole = false;
+  /** Bytes that have come; the session's tick compares it. */
+  receivedBytes = 0;
 
   constructor(stream: ServerHttp2Stream, onFirstRead: () => void) {
     super();
@@ -22,12 +24,18 @@ export class Http2Body extends Readable {
     });
   }
 
+  /** Somebody reads, and the client has neither sent nor ended it. */
+  get waits(): boolean {
+    return this.#begun && !this.#whole && !this.destroyed && this.readableLength === 0 && !this.#stream.isPaused();
+  }
+
   override _read(): void {
     const stream = this.#stream;
     if (this.#begun) return void stream.resume();
     this.#begun = true;
     this.#onFirstRead();
     stream.on('data', (chunk: Buffer) => {
+      this.receivedBytes += chunk.length;
       if (!this.destroyed && !this.push(chunk)) stream.pause();
     });
     stream.once('end', () => {

@@ -6,6 +6,7 @@ import { VirtualClock } from '../../runtime/clock.ts';
 import type { CertificateFiles } from './certificate-file.ts';
 import { type EdgeRequest, type Handler, ResponseHead, type ResponseSink } from './exchange.ts';
 import { Fields } from './fields.ts';
+import type { HttpLimits } from './limits.ts';
 import { createListener, type Listener } from './listener.ts';
 import { eventually } from './served.ts';
 import { type CertificateFolder, certificateFolder, pairsOf } from './test-certificate.ts';
@@ -34,13 +35,14 @@ const echo: Handler = async (request, sink) => {
   sink.sendWhole(new ResponseHead(200, Fields.of({ 'x-a': '1' }), answer.length), Buffer.from(answer));
 };
 
-async function secure(handler: Handler = echo) {
+async function secure(handler: Handler = echo, limits: Partial<HttpLimits> = {}) {
   const clock = new VirtualClock(Date.now());
   const certificates = new Certificates(await pairsOf(files));
   const requests: EdgeRequest[] = [];
   const sinks: ResponseSink[] = [];
   const listener = createListener({
     clock,
+    limits,
     handler: (request, sink) => {
       requests.push(request);
       sinks.push(sink);
@@ -165,6 +167,8 @@ describe('refused with 400', () => {
     ['a fragment', { ':path': '/a#b', ...A }],
     ['a relative path', { ':path': 'a', ...A }],
     ['an absolute path', { ':path': 'https://a.example.org/', ...A }],
+    ['a value that begins with a space', { ':path': '/', ...A, 'x-a': ' 1' }],
+    ['a value that ends with a tab', { ':path': '/', ...A, 'x-a': '1\t' }],
     ['a bad length', { ':path': '/', ...A, 'content-length': '+5' }],
   ])('%s', async (_name, headers) => {
     const { session, requests, listener } = await secure();
@@ -259,6 +263,65 @@ test('a client that takes nothing loses its stream after the progress time; the 
   await eventually(() => sinks[0]!.closed);
   expect(listener.counters.noProgress).toBe(1);
   expect((await ask(session, { ':path': '/next', ...A })).status).toBe(200);
+});
+
+test('a body that stops coming loses its stream after the progress time, one that nobody reads yet does not', async () => {
+  const { session, clock, sinks, requests, listener } = await secure((request) => {
+    if (request.target === '/read') request.body!.on('error', () => {}).resume();
+  });
+  const up = (path: string) => {
+    const stream = session.request({ ':path': path, ':method': 'POST', ...A }, { endStream: false });
+    stream.on('error', () => {});
+    return stream;
+  };
+  const read = up('/read');
+  await eventually(() => requests.length === 1);
+  clock.advance(20_000);
+  read.write('more');
+  await eventually(() => (requests[0]!.body as { receivedBytes?: number }).receivedBytes === 4);
+  clock.advance(20_000);
+  expect(listener.counters.noProgress).toBe(0);
+  up('/later');
+  await eventually(() => requests.length === 2);
+  clock.advance(32_000);
+  await eventually(() => sinks[0]!.closed);
+  expect([listener.counters.noProgress, sinks[1]!.closed]).toEqual([1, false]);
+});
+
+test('a client that sends much beside requests is told to calm down, at once for PING and by the tick for the rest', async () => {
+  const limits = { http2OverheadBytes: 4096, http2OverheadBytesPerSecond: 1024 };
+  const goawayOf = (session: ClientHttp2Session) =>
+    new Promise<number>((resolve) => session.once('goaway', (code) => resolve(code)));
+  const pinged = await secure(echo, limits);
+  const calm = goawayOf(pinged.session);
+  pinged.session.once('connect', () => {
+    const again = () => void (pinged.session.destroyed || pinged.session.ping(again));
+    again();
+  });
+  expect(await calm).toBe(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  await eventually(() => pinged.listener.counters.overheadFloods === 1 && pinged.listener.counters.open === 0);
+
+  const silent = await secure(echo, limits);
+  await ask(silent.session, { ':path': '/', ...A });
+  const raw = connectTls({ port: silent.port, host: '127.0.0.1', ALPNProtocols: ['h2'], rejectUnauthorized: false });
+  const secured = new Promise((resolve) => raw.once('secureConnect', resolve));
+  raw.on('error', () => {});
+  raw.pause();
+  const unknown = [0, 0, 0, 0x42, 0, 0, 0, 0, 0];
+  const frames = Array.from({ length: 1000 }, () => unknown).flat();
+  raw.write(Buffer.concat([Buffer.from(`PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0`), Buffer.from(frames)]));
+  await eventually(() => silent.listener.counters.open === 2);
+  await secured;
+  await ask(silent.session, { ':path': '/', ...A });
+  await eventually(() => {
+    silent.clock.advance(1000);
+    return silent.listener.counters.overheadFloods === 1;
+  });
+  // It takes nothing, not even our GOAWAY.
+  silent.clock.advance(4000);
+  await eventually(() => silent.listener.counters.open === 1);
+  expect((await ask(silent.session, { ':path': '/', ...A })).status).toBe(200);
+  raw.destroy();
 });
 
 test('an idle session is closed, and draining lets streams finish', async () => {

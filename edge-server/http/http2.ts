@@ -1,7 +1,10 @@
 /**
  * HTTP/2 by `node:http2` on TLS connections whose client chose `h2`: sessions with limits, requests checked by the
  * rules of the other front ends, one handler. Framing and HPACK are nghttp2's; it also refuses upper-case names,
- * repeated or misplaced pseudo-header fields, connection fields, and bodies of another length than announced.
+ * repeated or misplaced pseudo-header fields, connection fields, and bodies of another length than announced (one that is
+ * longer costs the connection, not the stream). Fields with other bytes that RFC 9113 §8.2.1 forbids (CR, LF, NUL, a
+ * space in a name, a name of no length) it drops before anybody sees them, where the RFC wants the request refused: node
+ * offers nothing else. What a client may send beside requests is `http2-allowance.ts`'s.
  */
 import {
   constants,
@@ -11,15 +14,18 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { TLSSocket } from 'node:tls';
-import { authorityProblem, splitTarget } from './authority.ts';
 import type { ConnectionContext, Peer } from './connection-context.ts';
-import { type EdgeRequest, HeadIdentity, ResponseHead } from './exchange.ts';
+import { ResponseHead } from './exchange.ts';
 import { Fields } from './fields.ts';
-import { Http2Body } from './http2-body.ts';
+import { OverheadAllowance, PING_BYTES, SETTINGS_BYTES, TokenBucket } from './http2-allowance.ts';
+import type { Http2Body } from './http2-body.ts';
+import { requestOf } from './http2-request.ts';
 import { Http2Sink, type PreparedHeads } from './http2-sink.ts';
-import { isLength, type RefusalReason } from './request-rules.ts';
 import { refusal } from './response-bytes.ts';
 import type { Member } from './roster.ts';
+
+/** A stream's first window (RFC 9113 §6.5.2): a client may send so much of a body that nobody reads. */
+const UNREAD_BYTES = 65_535;
 
 type Context = Omit<ConnectionContext, 'handOver' | 'parser'>;
 
@@ -36,6 +42,8 @@ export function serveHttp2(socket: TLSSocket, peer: Peer, context: Context, prep
     streamResetBurst: limits.http2ResetBurst * 10,
     streamResetRate: limits.http2ResetsPerSecond * 10,
     strictSingleValueFields: false,
+    // Not to allow them: nghttp2 would drop such a field without a word, where we can refuse the request.
+    strictFieldWhitespaceValidation: false,
   });
   new Session(session, socket, peer, context, prepared).start();
 }
@@ -46,11 +54,13 @@ class Session implements Member {
   readonly #peer: Peer;
   readonly #context: Context;
   readonly #prepared: PreparedHeads;
-  readonly #open = new Map<ServerHttp2Stream, { sink: Http2Sink; pieces: number; sinceMillis: number }>();
+  readonly #open = new Map<ServerHttp2Stream, Watch>();
   #idleSinceMillis: number;
-  /** Resets that the client may still make, refilled by time. */
-  #resetsLeft: number;
-  #refilledMillis: number;
+  readonly #resets: TokenBucket;
+  readonly #overhead: OverheadAllowance;
+  #tickedMillis: number;
+  /** Ended for a flood; cut soon, whether the client takes our GOAWAY or not. */
+  #condemnedMillis: number | undefined;
 
   constructor(session: ServerHttp2Session, socket: TLSSocket, peer: Peer, context: Context, prepared: PreparedHeads) {
     this.#session = session;
@@ -58,14 +68,19 @@ class Session implements Member {
     this.#peer = peer;
     this.#context = context;
     this.#prepared = prepared;
-    this.#idleSinceMillis = context.roster.nowMillis;
-    this.#refilledMillis = this.#idleSinceMillis;
-    this.#resetsLeft = context.limits.http2ResetBurst;
+    const { limits, roster } = context;
+    const { nowMillis } = roster;
+    this.#idleSinceMillis = nowMillis;
+    this.#tickedMillis = nowMillis;
+    this.#resets = new TokenBucket(limits.http2ResetBurst, limits.http2ResetsPerSecond, nowMillis);
+    this.#overhead = new OverheadAllowance(limits.http2OverheadBytes, limits.http2OverheadBytesPerSecond, nowMillis);
   }
 
   start(): void {
     const session = this.#session;
     session.on('stream', (stream, headers, _flags, raw: string[]) => this.#serve(stream, headers, raw));
+    session.on('ping', () => this.#charge(PING_BYTES));
+    session.on('remoteSettings', () => this.#charge(SETTINGS_BYTES));
     session.on('error', ignoreError);
     this.#socket.on('error', ignoreError);
     // The TLS server allows half-open connections for HTTP/1.1's sake; here a client that has ended is gone.
@@ -76,11 +91,13 @@ class Session implements Member {
 
   tick(nowMillis: number): void {
     const { limits, counters } = this.#context;
-    this.#resetsLeft = Math.min(
-      limits.http2ResetBurst,
-      this.#resetsLeft + ((nowMillis - this.#refilledMillis) / 1000) * limits.http2ResetsPerSecond,
-    );
-    this.#refilledMillis = nowMillis;
+    this.#tickedMillis = nowMillis;
+    if (this.#condemnedMillis !== undefined) {
+      if (nowMillis - this.#condemnedMillis > limits.lingerMillis) this.destroy();
+      return;
+    }
+    this.#resets.refill(nowMillis);
+    this.#look();
     if (this.#open.size === 0) {
       if (limits.idleMillis > 0 && nowMillis - this.#idleSinceMillis > limits.idleMillis) {
         counters.idleTimeouts++;
@@ -91,11 +108,14 @@ class Session implements Member {
     }
     if (limits.progressMillis === 0) return;
     for (const [stream, watch] of this.#open) {
-      if (!watch.sink.waits || watch.pieces !== watch.sink.pieces) {
-        watch.pieces = watch.sink.pieces;
+      const { body, sink } = watch;
+      const progress = sink.pieces + (body?.receivedBytes ?? 0);
+      if (!(sink.waits || body?.waits) || watch.progress !== progress) {
+        watch.progress = progress;
         watch.sinceMillis = nowMillis;
       } else if (nowMillis - watch.sinceMillis > limits.progressMillis) {
         counters.noProgress++;
+        watch.sinceMillis = nowMillis;
         stream.close(constants.NGHTTP2_CANCEL);
         stream.destroy();
       }
@@ -115,9 +135,11 @@ class Session implements Member {
     const { counters, handler, roster } = this.#context;
     stream.on('error', ignoreError);
     const sink = new Http2Sink(stream, headers[':method'] === 'HEAD', this.#prepared);
-    this.#open.set(stream, { sink, pieces: 0, sinceMillis: roster.nowMillis });
-    stream.on('close', () => this.#streamClosed(stream));
-    const understood = this.#understand(stream, raw);
+    const watch: Watch = { sink, body: undefined, credited: 0, progress: 0, sinceMillis: roster.nowMillis };
+    this.#open.set(stream, watch);
+    stream.on('close', () => this.#streamClosed(stream, watch));
+    const understood = requestOf(stream, raw, this.#peer, this.#context.limits);
+    this.#overhead.earn(understood.wireBytes);
     if (understood.kind === 'refused') {
       counters.refused++;
       const { fields, text } = refusal(understood.reason);
@@ -127,8 +149,11 @@ class Session implements Member {
     }
     counters.requests++;
     counters.http2Requests++;
-    const { request } = understood;
-    if (request.body !== undefined) {
+    const { request, body } = understood;
+    if (body !== undefined) {
+      watch.body = body;
+      // What may have come before we tell the client to stop.
+      this.#overhead.earn(UNREAD_BYTES);
       stream.once('finish', () => {
         // A body that nobody read to its end: tell the client to stop sending (RFC 9113 §8.1).
         if (!stream.readableEnded && !stream.destroyed) stream.close(constants.NGHTTP2_NO_ERROR);
@@ -143,81 +168,56 @@ class Session implements Member {
     }
   }
 
-  #streamClosed(stream: ServerHttp2Stream): void {
+  #streamClosed(stream: ServerHttp2Stream, watch: Watch): void {
+    this.#creditBody(watch);
     this.#open.delete(stream);
     if (this.#open.size === 0) this.#idleSinceMillis = this.#context.roster.nowMillis;
     if (!stream.aborted && stream.rstCode === constants.NGHTTP2_NO_ERROR) return;
     if (stream.rstCode === constants.NGHTTP2_INTERNAL_ERROR) return;
-    this.#resetsLeft--;
-    if (this.#resetsLeft >= 0 || this.#session.destroyed || this.#context.limits.http2ResetBurst === 0) return;
+    if (this.#resets.take(1) || this.#session.destroyed || this.#context.limits.http2ResetBurst === 0) return;
     this.#context.counters.resetFloods++;
-    this.#session.destroy(new Error('reset flood'), constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    this.#condemn('reset flood');
   }
 
-  #understand(stream: ServerHttp2Stream, raw: readonly string[]): Understood {
-    const refused = (status: number, reason: RefusalReason): Understood => ({ kind: 'refused', status, reason });
-    const pseudo = { method: '', path: '', authority: '' };
-    const flat: string[] = [];
-    let host: string | undefined;
-    let cookies = '';
-    let length: string | undefined;
-    for (let i = 0; i < raw.length; i += 2) {
-      const name = raw[i]!;
-      const value = raw[i + 1]!;
-      if (name === ':method') pseudo.method = value;
-      else if (name === ':path') pseudo.path = value;
-      else if (name === ':authority') pseudo.authority = value;
-      else if (name.startsWith(':')) continue;
-      else if (name === 'cookie') cookies = cookies === '' ? value : `${cookies}; ${value}`;
-      else if (name === 'host') {
-        if (host !== undefined) return refused(400, 'host-repeated');
-        host = value;
-      } else {
-        if (name === 'transfer-encoding') return refused(400, 'transfer-encoding');
-        if (name === 'content-length') {
-          if (length !== undefined || !isLength(value)) return refused(400, 'content-length-syntax');
-          length = value;
-        }
-        flat.push(name, value);
-      }
-    }
-    if (pseudo.method === 'CONNECT') return refused(405, 'connect');
-    const authority = pseudo.authority || host;
-    if (authority === undefined) return refused(400, 'host-missing');
-    const problem = authorityProblem(authority);
-    if (problem !== undefined) return refused(400, problem);
-    if (host !== undefined && host.toLowerCase() !== authority.toLowerCase()) return refused(400, 'host-repeated');
-    const split = splitTarget(pseudo.method, pseudo.path, this.#peer.scheme);
-    if (split.kind === 'refused') return refused(400, split.reason);
-    if (split.authority !== undefined) return refused(400, 'target-syntax');
-    if (pseudo.path.length > this.#context.limits.requestLineBytes) return refused(414, 'request-line-too-long');
-    // The other protocols call it Host, and cookies are one line there (RFC 9113 §8.2.3).
-    flat.unshift('host', authority);
-    if (cookies !== '') flat.push('cookie', cookies);
-    const fields = new Fields(flat);
-    const expects = fields.get('expect')?.toLowerCase() === '100-continue';
-    const request: EdgeRequest = {
-      method: pseudo.method,
-      scheme: this.#peer.scheme,
-      authority,
-      target: split.target,
-      fields,
-      httpVersion: '2',
-      clientAddress: this.#peer.clientAddress,
-      body: stream.endAfterHeaders ? undefined : new Http2Body(stream, expects ? () => invite(stream) : () => {}),
-      headIdentity: new HeadIdentity(),
-    };
-    return { kind: 'request', request };
+  /** For a frame that costs more than its bytes: there may be thousands of them before the next tick. */
+  #charge(bytes: number): void {
+    this.#overhead.charge(bytes);
+    this.#look();
+  }
+
+  #creditBody(watch: Watch): void {
+    if (watch.body === undefined) return;
+    // A frame's header for each nine bytes at worst: what is cut smaller is overhead.
+    this.#overhead.earn(2 * (watch.body.receivedBytes - watch.credited));
+    watch.credited = watch.body.receivedBytes;
+  }
+
+  /** Ends the session if its client has sent too much that no request accounts for. */
+  #look(): void {
+    const { limits, counters } = this.#context;
+    if (limits.http2OverheadBytes === 0 || this.#session.destroyed) return;
+    for (const watch of this.#open.values()) this.#creditBody(watch);
+    const { bytesRead, bytesWritten } = this.#socket;
+    if (this.#overhead.within(this.#tickedMillis, bytesRead, bytesWritten)) return;
+    counters.overheadFloods++;
+    this.#condemn('overhead flood');
+  }
+
+  #condemn(reason: string): void {
+    this.#condemnedMillis = this.#context.roster.nowMillis;
+    this.#session.destroy(new Error(reason), constants.NGHTTP2_ENHANCE_YOUR_CALM);
   }
 }
 
-type Understood =
-  | { readonly kind: 'request'; readonly request: EdgeRequest }
-  | { readonly kind: 'refused'; readonly status: number; readonly reason: RefusalReason };
-
-/** Sends 100 when the body is first read, so that a refused one is never invited (RFC 9110 §10.1.1). */
-function invite(stream: ServerHttp2Stream): void {
-  if (!stream.headersSent && !stream.destroyed) stream.additionalHeaders({ ':status': 100 });
+/** A stream that is open, and when it last moved. */
+interface Watch {
+  readonly sink: Http2Sink;
+  body: Http2Body | undefined;
+  /** Bytes of the body that the client has earned its overhead for. */
+  credited: number;
+  /** Pieces sent and bytes received so far. */
+  progress: number;
+  sinceMillis: number;
 }
 
 /** `close` follows and says all that we need. */

@@ -31,6 +31,9 @@ export interface HttpLimits {
   /** Streams that an HTTP/2 client may reset at once, and then per second, before `ENHANCE_YOUR_CALM`. */
   readonly http2ResetBurst: number;
   readonly http2ResetsPerSecond: number;
+  /** Bytes that an HTTP/2 client may send beside requests and bodies at once, and then per second. */
+  readonly http2OverheadBytes: number;
+  readonly http2OverheadBytesPerSecond: number;
   /** How often timeouts are checked: one timer a worker. */
   readonly tickMillis: number;
 }
@@ -50,5 +53,7 @@ export const DEFAULT_LIMITS: HttpLimits = Object.freeze({
   http2Streams: 100,
   http2ResetBurst: 100,
   http2ResetsPerSecond: 10,
+  http2OverheadBytes: 64 * 1024,
+  http2OverheadBytesPerSecond: 8 * 1024,
   tickMillis: 1_000,
 });

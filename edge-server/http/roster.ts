@@ -26,8 +26,9 @@ export interface HttpCounters {
   headerTimeouts: number;
   idleTimeouts: number;
   noProgress: number;
-  /** HTTP/2 sessions ended with `ENHANCE_YOUR_CALM`. */
+  /** HTTP/2 sessions ended with `ENHANCE_YOUR_CALM`: too many resets, or too much beside requests. */
   resetFloods: number;
+  overheadFloods: number;
   /** TLS handshakes that failed, and certificates that could not be loaded. */
   tlsFailures: number;
   /** Responses that were cut because they could not be completed. */
@@ -50,6 +51,7 @@ export function createHttpCounters(): HttpCounters {
     idleTimeouts: 0,
     noProgress: 0,
     resetFloods: 0,
+    overheadFloods: 0,
     tlsFailures: 0,
     aborted: 0,
     handlerFaults: 0,

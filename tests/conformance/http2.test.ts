@@ -243,13 +243,16 @@ const DROPPED: readonly (readonly [name: string, field: readonly [string, string
   ...['a b', 'a:b', '', 'a\r\n', 'a\0', 'a\x7f', 'a\xff', 'a(b'].map(
     (name) => [`the name ${JSON.stringify(name)}`, [name, '1']] as const,
   ),
-  ...['a\r\nb: c', 'a\nb', 'a\rb', 'a\0b', ' a', 'a ', '\ta'].map(
+  ...['a\r\nb: c', 'a\nb', 'a\rb', 'a\0b'].map(
     (value) => [`the value ${JSON.stringify(value)}`, ['x', value]] as const,
   ),
 ];
 
 /** Fields that make a request malformed: RFC 9113 §8.1-8.3. */
 const MALFORMED: readonly (readonly [name: string, fields: typeof GET])[] = [
+  ...[' a', 'a ', '\ta', 'a\t', ' '].map(
+    (value) => [`the value ${JSON.stringify(value)}`, [...GET, ['x', value]]] as const,
+  ),
   ...['Upper', 'x-Y', ':made-up'].map((name) => [`the name ${JSON.stringify(name)}`, [...GET, [name, '1']]] as const),
   ...['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade'].map(
     (name) => [name, [...GET, [name, name === 'transfer-encoding' ? 'chunked' : 'close']]] as const,
@@ -315,7 +318,8 @@ describe('frames', () => {
 });
 
 describe('malformed fields', () => {
-  // nghttp2 drops them instead of refusing the request (RFC 9113 §8.2.1 wants the refusal): nobody ever sees them.
+  // nghttp2 drops them instead of refusing the request (RFC 9113 §8.2.1 wants the refusal), and node has no option and
+  // no event for it: nobody ever sees them.
   test.each(DROPPED)('%s is not forwarded', async (_name, field) => {
     const one = await client();
     one.send(get(1, [...GET.slice(0, 3), [':path', '/u/dropped'], field]));
