@@ -3,6 +3,7 @@
  * query rule says that they are the same; the origin is asked for that very URL, so key, access rule and origin see
  * one thing. A target that will not normalise is refused (400) and never guessed at.
  */
+import { remembering } from '../../runtime/recent.ts';
 
 /** Which part of the query is in the key, and with it in the request to the origin. */
 export type QueryRule =
@@ -106,6 +107,13 @@ export function cacheKeyOfUrl(url: string, rule: KeyRule): CacheKeyOutcome {
  */
 export function canonicalHost(authority: string, scheme: 'http' | 'https'): string | undefined {
   if (plainHost(authority)) return authority;
+  return scheme === 'https' ? canonicalHttps(authority) : canonicalHttp(authority);
+}
+
+const canonicalHttp = remembering(500, (authority) => canonicalOf(authority, 80));
+const canonicalHttps = remembering(500, (authority) => canonicalOf(authority, 443));
+
+function canonicalOf(authority: string, defaultPort: number): string | undefined {
   const match = /^([A-Za-z\d\-._~!$&'()*+;=]+|\[[\dA-Fa-f:.]+\])(?::(\d{0,5}))?$/.exec(authority);
   if (match === null) return undefined;
   const name = match[1]!.toLowerCase().replace(/\.$/, '');
@@ -113,7 +121,7 @@ export function canonicalHost(authority: string, scheme: 'http' | 'https'): stri
   if (match[2] === undefined || match[2] === '') return name;
   const port = Number(match[2]);
   if (port > 65_535) return undefined;
-  return port === (scheme === 'https' ? 443 : 80) ? name : `${name}:${port}`;
+  return port === defaultPort ? name : `${name}:${port}`;
 }
 
 function keyOf(scheme: 'http' | 'https', host: string, path: string, query: string | undefined): CacheKey {

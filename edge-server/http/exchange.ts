@@ -42,6 +42,8 @@ export class ResponseHead {
   readonly kept: boolean;
   /** Owned by the HTTP/1.1 front end: a kept head, or head and body, serialised once. */
   wire: Buffer | undefined = undefined;
+  /** Owned by the HTTP/2 front end: a kept head as the list that its library takes. */
+  list: string[] | undefined = undefined;
 
   constructor(status: number, fields: Fields, contentLength: number | undefined, kept = false) {
     this.status = status;

@@ -12,13 +12,9 @@ const PIECE_BYTES = 64 * 1024;
 const WITH_BODY = { sendDate: false } as ServerStreamResponseOptions;
 const WITHOUT_BODY = { sendDate: false, endStream: true } as ServerStreamResponseOptions;
 
-/** Field lists ready for `respond`, for heads that are sent again and again. */
-export type PreparedHeads = WeakMap<ResponseHead, string[]>;
-
 export class Http2Sink implements ResponseSink {
   readonly #stream: ServerHttp2Stream;
   readonly #headOnly: boolean;
-  readonly #prepared: PreparedHeads;
   readonly #ending = new Ending();
   readonly #releases = new Releases();
   /** Rises with every piece that has left; the session's tick compares it. */
@@ -29,10 +25,9 @@ export class Http2Sink implements ResponseSink {
   started = false;
   bytesWritten = 0;
 
-  constructor(stream: ServerHttp2Stream, headOnly: boolean, prepared: PreparedHeads) {
+  constructor(stream: ServerHttp2Stream, headOnly: boolean) {
     this.#stream = stream;
     this.#headOnly = headOnly;
-    this.#prepared = prepared;
     stream.on('close', () => this.#close());
   }
 
@@ -140,12 +135,12 @@ export class Http2Sink implements ResponseSink {
     this.started = true;
     this.#bodiless = isBodiless(head.status);
     this.#length = this.#bodiless ? undefined : length;
-    let list = this.#prepared.get(head);
+    let list = head.list;
     if (list === undefined || this.#headOnly) {
       const status = head.status >= 200 && head.status <= 599 ? head.status : 502;
       list = [':status', String(status), ...sendableFields(head.fields.flat)];
       if (this.#length !== undefined) list.push('content-length', String(this.#length));
-      if (!this.#headOnly) this.#prepared.set(head, list);
+      if (head.kept && !this.#headOnly) head.list = list;
     }
     try {
       this.#stream.respond(list, endStream ? WITHOUT_BODY : WITH_BODY);

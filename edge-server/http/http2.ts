@@ -20,7 +20,7 @@ import { Fields } from './fields.ts';
 import { OverheadAllowance, PING_BYTES, SETTINGS_BYTES, TokenBucket } from './http2-allowance.ts';
 import type { Http2Body } from './http2-body.ts';
 import { requestOf } from './http2-request.ts';
-import { Http2Sink, type PreparedHeads } from './http2-sink.ts';
+import { Http2Sink } from './http2-sink.ts';
 import { refusal } from './response-bytes.ts';
 import type { Member } from './roster.ts';
 
@@ -30,7 +30,7 @@ const UNREAD_BYTES = 65_535;
 type Context = Omit<ConnectionContext, 'handOver' | 'parser'>;
 
 /** Serves HTTP/2 on a socket that nobody has read from. */
-export function serveHttp2(socket: TLSSocket, peer: Peer, context: Context, prepared: PreparedHeads): void {
+export function serveHttp2(socket: TLSSocket, peer: Peer, context: Context): void {
   const { limits } = context;
   const session = performServerHandshake(socket, {
     settings: {
@@ -45,7 +45,7 @@ export function serveHttp2(socket: TLSSocket, peer: Peer, context: Context, prep
     // Not to allow them: nghttp2 would drop such a field without a word, where we can refuse the request.
     strictFieldWhitespaceValidation: false,
   });
-  new Session(session, socket, peer, context, prepared).start();
+  new Session(session, socket, peer, context).start();
 }
 
 class Session implements Member {
@@ -53,7 +53,6 @@ class Session implements Member {
   readonly #socket: TLSSocket;
   readonly #peer: Peer;
   readonly #context: Context;
-  readonly #prepared: PreparedHeads;
   readonly #open = new Map<ServerHttp2Stream, Watch>();
   #idleSinceMillis: number;
   readonly #resets: TokenBucket;
@@ -62,12 +61,11 @@ class Session implements Member {
   /** Ended for a flood; cut soon, whether the client takes our GOAWAY or not. */
   #condemnedMillis: number | undefined;
 
-  constructor(session: ServerHttp2Session, socket: TLSSocket, peer: Peer, context: Context, prepared: PreparedHeads) {
+  constructor(session: ServerHttp2Session, socket: TLSSocket, peer: Peer, context: Context) {
     this.#session = session;
     this.#socket = socket;
     this.#peer = peer;
     this.#context = context;
-    this.#prepared = prepared;
     const { limits, roster } = context;
     const { nowMillis } = roster;
     this.#idleSinceMillis = nowMillis;
@@ -134,7 +132,7 @@ class Session implements Member {
   #serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, raw: readonly string[]): void {
     const { counters, handler, roster } = this.#context;
     stream.on('error', ignoreError);
-    const sink = new Http2Sink(stream, headers[':method'] === 'HEAD', this.#prepared);
+    const sink = new Http2Sink(stream, headers[':method'] === 'HEAD');
     const watch: Watch = { sink, body: undefined, credited: 0, progress: 0, sinceMillis: roster.nowMillis };
     this.#open.set(stream, watch);
     stream.on('close', () => this.#streamClosed(stream, watch));

@@ -8,7 +8,7 @@ import type { Clock } from '../../runtime/clock.ts';
 import { type ReadBuffer, readByEvents, readingSocket } from './accept.ts';
 import { Connection } from './connection.ts';
 import type { ConnectionContext, Peer } from './connection-context.ts';
-import type { Handler, ResponseHead } from './exchange.ts';
+import type { Handler } from './exchange.ts';
 import { HandoverServer } from './handover.ts';
 import { serveHttp2 } from './http2.ts';
 import { DEFAULT_LIMITS, type HttpLimits } from './limits.ts';
@@ -52,7 +52,6 @@ export class Listener {
   readonly #handover: HandoverServer;
   readonly #servers: Server[] = [];
   readonly #tls: { server: TlsServer; certificates: Certificates }[] = [];
-  readonly #http2Heads = new WeakMap<ResponseHead, string[]>();
 
   constructor(options: ListenerOptions) {
     this.counters = options.counters ?? createHttpCounters();
@@ -187,7 +186,7 @@ export class Listener {
   #acceptSecure(socket: TLSSocket): void {
     const peer: Peer = { scheme: 'https', clientAddress: clientAddress(socket.remoteAddress), closed: () => {} };
     if (socket.alpnProtocol === 'h2') {
-      serveHttp2(socket, peer, this.#context, this.#http2Heads);
+      serveHttp2(socket, peer, this.#context);
       return;
     }
     const connection = new Connection(this.#context, peer);
