@@ -77,8 +77,11 @@ export function requestOf(
   flat.unshift('host', authority);
   if (cookies !== '') flat.push('cookie', cookies);
   const fields = new Fields(flat);
-  const expects = fields.get('expect')?.toLowerCase() === '100-continue';
-  const body = stream.endAfterHeaders ? undefined : new Http2Body(stream, expects ? () => invite(stream) : () => {});
+  const expect = fields.get('expect')?.toLowerCase();
+  if (expect !== undefined && expect !== '100-continue') return refused(417, 'expectation');
+  const body = stream.endAfterHeaders
+    ? undefined
+    : new Http2Body(stream, expect === undefined ? () => {} : () => invite(stream));
   const request: EdgeRequest = {
     method: pseudo.method,
     scheme: peer.scheme,

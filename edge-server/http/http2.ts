@@ -60,6 +60,8 @@ class Session implements Member {
   #tickedMillis: number;
   /** Ended for a flood; cut soon, whether the client takes our GOAWAY or not. */
   #condemnedMillis: number | undefined;
+  /** The last stream was cut because its client took or sent nothing; that client is not waited for as an idle one is. */
+  #stuck = false;
 
   constructor(session: ServerHttp2Session, socket: TLSSocket, peer: Peer, context: Context) {
     this.#session = session;
@@ -97,7 +99,8 @@ class Session implements Member {
     this.#resets.refill(nowMillis);
     this.#look();
     if (this.#open.size === 0) {
-      if (limits.idleMillis > 0 && nowMillis - this.#idleSinceMillis > limits.idleMillis) {
+      const idleMillis = this.#stuck ? limits.progressMillis : limits.idleMillis;
+      if (idleMillis > 0 && nowMillis - this.#idleSinceMillis > idleMillis) {
         counters.idleTimeouts++;
         if (this.#session.closed) this.destroy();
         else this.#session.close();
@@ -114,6 +117,7 @@ class Session implements Member {
       } else if (nowMillis - watch.sinceMillis > limits.progressMillis) {
         counters.noProgress++;
         watch.sinceMillis = nowMillis;
+        this.#stuck = true;
         stream.close(constants.NGHTTP2_CANCEL);
         stream.destroy();
       }
@@ -132,6 +136,7 @@ class Session implements Member {
   #serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, raw: readonly string[]): void {
     const { counters, handler, roster } = this.#context;
     stream.on('error', ignoreError);
+    this.#stuck = false;
     const sink = new Http2Sink(stream, headers[':method'] === 'HEAD');
     const watch: Watch = { sink, body: undefined, credited: 0, progress: 0, sinceMillis: roster.nowMillis };
     this.#open.set(stream, watch);

@@ -15,6 +15,7 @@ import type { Fields } from '../http/fields.ts';
 import type { UpstreamCall, UpstreamFault, UpstreamHead, UpstreamListener } from '../upstream/upstreams.ts';
 import { type Ask, nameOf, type ServeContext } from './context.ts';
 import { failureAnswer, sendOwn } from './errors.ts';
+import { maxForwards } from './max-forwards.ts';
 import { Pass } from './pass.ts';
 import { StoredPost } from './stored-post.ts';
 import { upstreamFields } from './upstream-fields.ts';
@@ -55,6 +56,8 @@ class Alone implements UpstreamListener {
     if (loops(request.fields, name) >= 2) return this.#own(508, 'the request came here before', 'loop', []);
     const fields = upstreamFields(this.#context, this.#ask, { purpose: 'pass' });
     const length = request.fields.get('content-length');
+    const hops = request.method === 'OPTIONS' ? maxForwards(request.fields.get('max-forwards')) : undefined;
+    if (hops?.kind === 'forward') fields.set('max-forwards', String(hops.left));
     if (request.body !== undefined && length !== undefined) fields.append('content-length', length);
     this.#context.counts.upstreamRequests += 1;
     this.#call = this.#context.upstreams.forward({ method: request.method, target, fields, body: request.body }, this);

@@ -16,11 +16,10 @@ import { type AskOutcome, askOf } from './ask.ts';
 import { type Ask, nameOf, type ServeContext } from './context.ts';
 import { sendOwn } from './errors.ts';
 import { Hits } from './hits.ts';
+import { maxForwards } from './max-forwards.ts';
 import { Refresh } from './refresh.ts';
 import { relay } from './relay.ts';
 import { Turn } from './turn.ts';
-
-const ALLOW = ['allow', 'GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE'];
 
 /** Makes the handler of a worker. */
 export function createHandler(context: ServeContext): Handler {
@@ -66,8 +65,9 @@ class EdgeHandler {
     const { methods } = this.#context;
     if (request.method === 'CONNECT' || request.method === 'TRACE' || methods?.has(request.method) === false)
       return this.#refuse(request, sink, 405, 'method', ['allow', allowed(methods)]);
-    // About this server as a whole, not about a resource of the origin (RFC 9110 §9.3.7).
-    if (request.target === '*') return this.#options(request, sink);
+    // About this server as a whole, not about a resource of the origin (RFC 9110 §9.3.7), or to be answered by it (§7.6.2).
+    const last = request.method === 'OPTIONS' && maxForwards(request.fields.get('max-forwards')).kind === 'answer-here';
+    if (request.target === '*' || last) return this.#options(request, sink);
     const asked = askOf(request, this.#rule);
     if (!asked.ok) return this.#refuse(request, sink, 400, asked.reason);
     forwardAlone(this.#context, asked.ask, sink, { why: 'method', detail: undefined, outcome: 'pass' });
@@ -157,7 +157,7 @@ class EdgeHandler {
 
   #options(request: EdgeRequest, sink: ResponseSink): void {
     this.#context.counts.answer('control', 200, 0);
-    sendOwn(sink, request.method, 200, 'options of this server', ALLOW);
+    sendOwn(sink, request.method, 200, 'options of this server', ['allow', allowed(this.#context.methods)]);
   }
 
   #purge(request: EdgeRequest, sink: ResponseSink): void {

@@ -162,6 +162,20 @@ for (const workers of [1, 2])
       expect(cacheStatus(await b.edge.get(path)).hit).toBe(true);
     });
 
+    test('Max-Forwards counts the servers that an OPTIONS may pass, and TRACE passes none', async () => {
+      const path = b.path();
+      b.origin.on(path, { status: 204, headers: { Allow: 'GET' } });
+      const ask = (method: string, left: string) => b.edge.ask(path, { method, headers: { 'Max-Forwards': left } });
+      const here = await ask('OPTIONS', '0');
+      expect([here.status, here.field('allow')]).toEqual([200, 'GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE']);
+      expect((await ask('TRACE', '0')).status).toBe(405);
+      expect((await ask('TRACE', '3')).status).toBe(405);
+      expect(b.origin.hits(path)).toBe(0);
+      expect((await ask('OPTIONS', '3')).field('allow')).toBe('GET');
+      expect((await ask('OPTIONS', 'x')).field('allow')).toBe('GET');
+      expect(b.origin.requests(path).map(({ headers }) => headers['max-forwards'])).toEqual(['2', 'x']);
+    });
+
     test('a large request body reaches the origin as it was, with its length or in chunks', async () => {
       const path = b.path();
       b.origin.on(path, { body: 'ok' });
