@@ -75,7 +75,7 @@ export class Edge {
       child.stderr!.on('data', heard);
       child.once('exit', (code) => reject(new Error(`edge ended with ${code}: ${output}`)));
     });
-    const { url, admin, tls } = await within(serving, 'the edge serving', 30_000);
+    const { url, admin, tls } = await within(serving, 'the edge serving', 60_000);
     return new Edge({
       child,
       folder,

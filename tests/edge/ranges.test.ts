@@ -283,7 +283,7 @@ for (const workers of [1, 2])
           const to = Math.min(from + ((i % 8) + 1) * (MiB / 4), body.length) - 1;
           const answer = await ask(b.edge.port, path, {
             headers: { Range: `bytes=${from}-${to}` },
-            deadlineMillis: 30_000,
+            deadlineMillis: 80_000,
           });
           expect([answer.status, answer.whole, answer.body.equals(body.subarray(from, to + 1))]).toEqual([
             206,
@@ -293,7 +293,7 @@ for (const workers of [1, 2])
         }),
       );
       expect(asked).toEqual(new Array<number>(12).fill(1));
-    });
+    }, 90_000);
 
     test.each([
       ['stored', true],

@@ -64,7 +64,7 @@ async function connected(edge: Edge, protocol: Protocol): Promise<Socket> {
 async function silent(edge: Edge, path: string, protocol: Protocol): Promise<Socket> {
   const socket = await connected(edge, protocol);
   socket.write(protocol === 'HTTP/2' ? greedyRequest(HOST, path) : `GET ${path} HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`);
-  await within(new Promise((resolve) => socket.once('readable', resolve)), 'a first byte', 30_000);
+  await within(new Promise((resolve) => socket.once('readable', resolve)), 'a first byte', 60_000);
   return socket;
 }
 
@@ -76,7 +76,7 @@ async function fetched(edge: Edge, path: string, protocol: Protocol): Promise<nu
     bytes += chunk.length;
   });
   socket.write(`GET ${path} HTTP/1.1\r\nHost: ${HOST}\r\nConnection: close\r\n\r\n`);
-  await within(new Promise((resolve) => socket.once('close', resolve)), `all of ${path}`, 30_000);
+  await within(new Promise((resolve) => socket.once('close', resolve)), `all of ${path}`, 50_000);
   return bytes;
 }
 
@@ -132,7 +132,7 @@ describe('clients that never read a body of 200 MB', () => {
         for (const client of clients) client.destroy();
         expect((after - before) / MiB).toBeLessThan(MOST_GROWTH / MiB);
         if (from !== 'a miss') expect(origin.hits(path)).toBe(asked);
-      }, 60_000);
+      }, 120_000);
 });
 
 describe('clients that only keep their connections', () => {
@@ -171,6 +171,6 @@ describe('clients that only keep their connections', () => {
       await clients.close();
       expect((after - before) / clients.count / 1024).toBeLessThan(mostKiB);
     },
-    60_000,
+    120_000,
   );
 });
