@@ -91,4 +91,16 @@ describe('a body on its way into the store', () => {
     expect(await ended).toMatchObject({ kind: 'whole', length: SLICE_BYTES });
     expect(live.piece(SLICE_BYTES, Number.POSITIVE_INFINITY).kind).toBe('end');
   });
+
+  it('a part that brings more than its range ends there: nothing behind the range is stored', async () => {
+    const { live, run, stored, calls, ended } = setUp({ whole: false, firstByte: 0, endByte: 2 * SLICE_BYTES });
+    live.readers.follow(0);
+    run.piece(Buffer.alloc(SLICE_BYTES));
+    run.piece(Buffer.alloc(SLICE_BYTES + 1));
+    run.piece(Buffer.alloc(SLICE_BYTES));
+    run.end();
+    expect(await ended).toEqual({ kind: 'failed', why: 'http_protocol_error' });
+    expect(stored).toEqual([0]);
+    expect(calls).toContain('abort');
+  });
 });

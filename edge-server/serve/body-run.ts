@@ -75,6 +75,12 @@ export class BodyRun {
 
   piece(chunk: Buffer): void {
     if (this.#ended) return;
+    const { endByte } = this.#options;
+    // The upstream layer refuses more than a Content-Length; a part in chunks has only its Content-Range.
+    if (endByte !== undefined && this.#cursor + chunk.length > endByte) {
+      this.fail('http_protocol_error');
+      return this.#options.call.abort();
+    }
     let from = 0;
     if (this.#skip > 0) {
       from = Math.min(this.#skip, chunk.length);
@@ -86,7 +92,6 @@ export class BodyRun {
       this.#announce(n);
       const before = this.#live.wholeSlice(n) !== undefined;
       const took = this.#live.add(n, this.#cursor - n * SLICE_BYTES, chunk, from);
-      // More than the length that the head declared: the upstream layer refuses that before it comes here.
       if (took <= 0) break;
       from += took;
       this.#cursor += took;

@@ -60,12 +60,19 @@ class Brief implements Taker {
 
   piece(chunk: Buffer): void {
     if (this.#arriving !== undefined) return this.#arriving.piece(chunk);
+    // A part without a Content-Length that brings more than its Content-Range said.
+    if (this.#filled + chunk.length > this.#bytes.length) {
+      this.fail('http_protocol_error');
+      return this.#sharing.call.abort();
+    }
     chunk.copy(this.#bytes, this.#filled);
     this.#filled += chunk.length;
   }
 
   end(): void {
     if (this.#arriving !== undefined) return this.#arriving.end();
+    // Never what was in the buffer before: who says less than it promised has not sent it whole.
+    if (this.#filled !== this.#bytes.length) return this.fail('http_response_incomplete');
     this.#ended = true;
     const { ask, head, response, flight, fetched } = this.#sharing;
     const { store, slices, counts } = this.#context;

@@ -13,7 +13,17 @@ export type ChunkStep =
   | { kind: 'end'; at: number }
   | { kind: 'malformed'; why: string };
 
-type State = 'size' | 'extension' | 'size-lf' | 'data' | 'data-cr' | 'data-lf' | 'trailer' | 'trailer-lf' | 'end-lf';
+type State =
+  | 'size'
+  | 'blank'
+  | 'extension'
+  | 'size-lf'
+  | 'data'
+  | 'data-cr'
+  | 'data-lf'
+  | 'trailer'
+  | 'trailer-lf'
+  | 'end-lf';
 
 const CR = 13;
 const LF = 10;
@@ -61,10 +71,16 @@ export class Chunks {
             this.#left = this.#left * 16 + digit;
           } else if (this.#digits === 0) return malformed('chunk size');
           else if (byte === CR) this.#state = 'size-lf';
-          else if (byte === SEMICOLON || byte === 32 || byte === 9) this.#state = 'extension';
+          else if (byte === SEMICOLON) this.#state = 'extension';
+          else if (byte === 32 || byte === 9) this.#state = 'blank';
           else return malformed('chunk size');
           break;
         }
+        case 'blank':
+          // Blanks stand only before an extension: `1 1` is not a size that every reader understands alike.
+          if (byte === SEMICOLON) this.#state = 'extension';
+          else if ((byte !== 32 && byte !== 9) || ++this.#line > MOST_LINE_BYTES) return malformed('chunk size line');
+          break;
         case 'extension':
           if (byte === CR) this.#state = 'size-lf';
           else if (byte === LF || byte === 0 || ++this.#line > MOST_LINE_BYTES) return malformed('chunk extension');

@@ -14,7 +14,8 @@ const READ_BUFFER = Buffer.allocUnsafeSlow(128 * 1024);
 const MOST_HEAD_BYTES = 64 * 1024;
 const HEAD_END = Buffer.from('\r\n\r\n');
 const NONE = Buffer.alloc(0);
-const ILLEGAL = /[\0\r\n]/;
+/** Beyond Latin-1 a character is cut to its low byte when it is written, which may be a CR or LF. */
+const ILLEGAL = /[\0\r\n\u0100-\uffff]/;
 const ILLEGAL_TARGET = /[^\x21-\x7e\x80-\xff]/;
 
 export type ConnectionPhase = 'connecting' | 'idle' | 'head' | 'body' | 'gone';
@@ -38,7 +39,7 @@ export class Http1Connection implements ExchangeControl {
   readonly #socket: Socket;
   readonly #chunks = new Chunks();
   #phase: ConnectionPhase = 'connecting';
-  /** When the phase began, or the last byte came. */
+  /** When the phase began; of a body, when its last byte came. A head that trickles has no more time than another. */
   sinceMillis: number;
   #exchange: Exchange | undefined;
   #headOnly = false;
@@ -142,7 +143,7 @@ export class Http1Connection implements ExchangeControl {
       this.destroy();
       return false;
     }
-    this.sinceMillis = this.#owner.nowMillis;
+    if (this.#phase === 'body') this.sinceMillis = this.#owner.nowMillis;
     this.#answered = true;
     let bytes = READ_BUFFER;
     let end = length;

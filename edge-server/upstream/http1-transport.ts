@@ -13,6 +13,7 @@ const MOST_TICK_MILLIS = 250;
 interface Waiting {
   readonly request: UpstreamRequest;
   readonly exchange: Exchange;
+  readonly fresh: boolean;
   readonly sinceMillis: number;
   ended: boolean;
 }
@@ -29,6 +30,8 @@ export class Http1Transport implements Transport, ConnectionOwner {
   readonly #tickMillis: number;
   nowMillis: number;
   #isClosed = false;
+  /** Who waits is looked after when this turn's callbacks are through. */
+  #serving = false;
 
   constructor(to: ConnectTo, limits: TransportLimits, clock: Clock) {
     this.#to = to;
@@ -41,11 +44,8 @@ export class Http1Transport implements Transport, ConnectionOwner {
 
   dispatch(request: UpstreamRequest, exchange: Exchange, fresh: boolean): void {
     if (this.#isClosed) return exchange.error('aborted', 'closing', false);
-    if (fresh) return this.#open().send(request, exchange, true);
-    const idle = this.#idle.pop();
-    if (idle !== undefined) return idle.send(request, exchange, false);
-    if (this.#all.size < this.#limits.connections) return this.#open().send(request, exchange, false);
-    const waiting: Waiting = { request, exchange, sinceMillis: this.nowMillis, ended: false };
+    if (this.#waiting.length === 0 && this.#carry(request, exchange, fresh)) return;
+    const waiting: Waiting = { request, exchange, fresh, sinceMillis: this.nowMillis, ended: false };
     this.#waiting.push(waiting);
     exchange.began({
       pause: () => {},
@@ -57,10 +57,8 @@ export class Http1Transport implements Transport, ConnectionOwner {
   }
 
   free(connection: Http1Connection): void {
-    const next = this.#next();
-    if (next === undefined) this.#idle.push(connection);
-    // Not within the callback that has just ended the one before: its exchange is told first.
-    else process.nextTick(() => this.#hand(connection, next));
+    this.#idle.push(connection);
+    this.#serveWaiting();
   }
 
   gone(connection: Http1Connection): void {
@@ -68,8 +66,7 @@ export class Http1Transport implements Transport, ConnectionOwner {
     const at = this.#idle.indexOf(connection);
     if (at >= 0) this.#idle.splice(at, 1);
     if (this.#isClosed) return;
-    const next = this.#all.size < this.#limits.connections ? this.#next() : undefined;
-    if (next !== undefined) process.nextTick(() => this.dispatch(next.request, next.exchange, false));
+    this.#serveWaiting();
     if (this.#all.size === 0 && this.#waiting.length === 0) this.#stopTick();
   }
 
@@ -81,17 +78,34 @@ export class Http1Transport implements Transport, ConnectionOwner {
     this.#waiting = [];
   }
 
-  #hand(connection: Http1Connection, { request, exchange, ended }: Waiting): void {
-    if (ended) return connection.phase === 'idle' ? this.free(connection) : undefined;
-    if (connection.phase === 'idle') connection.send(request, exchange, false);
-    else this.dispatch(request, exchange, false);
+  /** Sends it if there is a connection for it, or room for one. */
+  #carry(request: UpstreamRequest, exchange: Exchange, fresh: boolean): boolean {
+    const idle = fresh ? undefined : this.#idle.pop();
+    if (idle !== undefined) idle.send(request, exchange, false);
+    else {
+      if (this.#all.size >= this.#limits.connections) {
+        // The oldest idle one makes room for one that nobody has used.
+        const oldest = this.#idle.shift();
+        if (oldest === undefined) return false;
+        oldest.destroy();
+      }
+      this.#open().send(request, exchange, fresh);
+    }
+    return true;
   }
 
-  #next(): Waiting | undefined {
-    for (;;) {
-      const next = this.#waiting.shift();
-      if (next === undefined || !next.ended) return next;
-    }
+  /** Not within the callback that has just ended the one before: its exchange is told first. */
+  #serveWaiting(): void {
+    if (this.#waiting.length === 0 || this.#serving) return;
+    this.#serving = true;
+    process.nextTick(() => {
+      this.#serving = false;
+      // In their order: who can't be served now stays the first.
+      for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift())
+        if (!next.ended && !this.#carry(next.request, next.exchange, next.fresh))
+          return void this.#waiting.unshift(next);
+      if (this.#all.size === 0) this.#stopTick();
+    });
   }
 
   #open(): Http1Connection {
@@ -129,7 +143,7 @@ export class Http1Transport implements Transport, ConnectionOwner {
       }
     }
     for (const one of this.#waiting)
-      if (!one.ended && this.nowMillis - one.sinceMillis > headMillis) {
+      if (!one.ended && this.nowMillis - one.sinceMillis - this.#tickMillis > headMillis) {
         one.ended = true;
         one.exchange.error('connection_timeout', `no connection was free within ${headMillis} ms`, false);
       }

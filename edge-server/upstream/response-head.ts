@@ -32,6 +32,7 @@ const UNTIL_CLOSE: BodyFraming = { kind: 'close' };
 /** Names as they come, in the lower case that we keep: one string for all responses, so that millions share it. */
 const NAMES = new Map<string, string>();
 const MOST_NAMES = 2_000;
+const LONGEST_KEPT_NAME = 64;
 const NAME = /^[!#$%&'*+\-.^_`|~\dA-Za-z]+$/;
 /** What no field line may hold (RFC 9110 §5.5); a CR or LF in it would be one that stands alone. */
 const FORBIDDEN = /[\0\r\n]/;
@@ -46,6 +47,8 @@ export function parseHead(text: string, headOnly: boolean): HeadOutcome {
   const minor = text.charCodeAt(7) - 48;
   const status = statusOf(text, lineEnd);
   if (status < 0 || !text.startsWith('HTTP/1.') || (minor !== 0 && minor !== 1)) return bad('status line');
+  // A line that ends with a bare LF would make the fields after it part of the reason phrase.
+  if (lineEnd > 12 && FORBIDDEN.test(text.slice(12, lineEnd))) return bad('reason phrase');
   const flat: string[] = [];
   let coding: string | undefined;
   let length = false;
@@ -107,7 +110,7 @@ function nameOf(raw: string): string | undefined {
   if (!NAME.test(raw)) return undefined;
   const name = raw.toLowerCase();
   // A sliced string would keep the whole head for as long as the name is remembered.
-  if (NAMES.size < MOST_NAMES) NAMES.set(flatCopy(raw), flatCopy(name));
+  if (NAMES.size < MOST_NAMES && raw.length <= LONGEST_KEPT_NAME) NAMES.set(flatCopy(raw), flatCopy(name));
   return name;
 }
 

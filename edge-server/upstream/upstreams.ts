@@ -199,12 +199,13 @@ class Forwarding implements UpstreamCall, Exchange {
     transport.dispatch(this.#request, this, this.#unkept);
   }
 
+  // After its end the connection carries another's exchange, whose pace is not this one's to set.
   pause(): void {
-    this.#control?.pause();
+    if (!this.#ended) this.#control?.pause();
   }
 
   resume(): void {
-    this.#control?.resume();
+    if (!this.#ended) this.#control?.resume();
   }
 
   abort(): void {
@@ -258,6 +259,8 @@ class Forwarding implements UpstreamCall, Exchange {
 
   error(fault: UpstreamFault, detail: string, answered: boolean): void {
     if (this.#ended) return;
+    // It ends because we do.
+    if (fault === 'aborted') return this.#fail(fault, detail);
     const keptClosed = fault === 'connection_terminated' && !this.#unkept;
     if (!keptClosed) this.#judge(this.#upstream!, false);
     if (!this.#started && this.#repeatable && this.#tries <= this.#limits.retries && this.#again(fault, answered)) {
