@@ -66,6 +66,13 @@ function expectAccounted(store: SharedStore): void {
   expect(Math.abs(store.stat().disk.bytes - du())).toBeLessThanOrEqual(64 * 1024);
 }
 
+/** A key has the body that was stored under it, or none. */
+async function expectItsOwn(store: SharedStore, key: string, bodies: ReadonlyMap<string, Buffer>): Promise<void> {
+  const entry = entryOf(store, key);
+  const body = entry === undefined ? 'none' : await bodyOf(store, entry);
+  expect(typeof body === 'string' || bodies.get(key)?.equals(body)).toBe(true);
+}
+
 function extentFiles(): string[] {
   return readdirSync(join(volume, 'extents')).map((name) => join(volume, 'extents', name));
 }
@@ -271,6 +278,53 @@ describe('a disk that fails', () => {
     const body = randomBytes(50_000);
     await put(store, body);
     expect(await bodyOf(store, entryOf(store)!)).toEqual(body);
+  });
+
+  it.each([100, 100_000])(
+    'full at any one write of a batch: each body is there whole or refused, and all room is accounted for (%i bytes)',
+    async (size) => {
+      const files = new FaultyFiles();
+      const store = await open({ files });
+      const bodies = new Map<string, Buffer>();
+      for (let nth = 1; nth <= 4; nth++) {
+        const from = files.counts.write;
+        files.fault = (operation, count) => (operation === 'write' && count === from + nth ? 'ENOSPC' : undefined);
+        const puts = Array.from({ length: 90 }, (_, i) => {
+          const [key, body] = [`${KEY}${nth}.${i}`, randomBytes(size)];
+          return { key, body, ...store.put(response({ key, bodyLength: size }), Buffer.from(body)) };
+        });
+        // Some of them are no longer wanted when their rows are to be written.
+        for (const { entry } of puts.slice(0, 20)) store.remove(entry);
+        for (const { key, body, outcome } of puts) if ((await outcome).kind === 'stored') bodies.set(key, body);
+        for (const { key } of puts.slice(0, 20)) bodies.delete(key);
+        for (const { key } of puts) await expectItsOwn(store, key, bodies);
+        for (const { key } of puts.slice(0, 20)) expect(entryOf(store, key)).toBeUndefined();
+      }
+      files.fault = () => undefined;
+      await store.settled();
+      expect(store.stat().volumes[0]!.state).toBe('good');
+      expectAccounted(store);
+      const { responses } = store.stat().disk;
+      await store.close();
+      const again = await open();
+      // What made room has gone, as it should; of what is there each has its own bytes.
+      expect(again.stat().disk.responses).toBe(responses);
+      expect(responses).toBeGreaterThan(60);
+      for (const key of bodies.keys()) await expectItsOwn(again, key, bodies);
+    },
+  );
+
+  it('breaking under a batch refuses all of it, and nothing of it is there', async () => {
+    const files = new FaultyFiles();
+    const store = await open({ files, memoryBytes: 64 * MIB });
+    files.fault = (operation) => (operation === 'write' ? 'EIO' : undefined);
+    const puts = Array.from({ length: 90 }, (_, i) => {
+      const key = `${KEY}${i}`;
+      return { key, ...store.put(response({ key, bodyLength: 100_000 }), randomBytes(100_000)) };
+    });
+    for (const { outcome } of puts) expect((await outcome).kind).toBe('refused');
+    for (const { key } of puts) expect(entryOf(store, key)).toBeUndefined();
+    expect(store.stat().volumes[0]!.state).toBe('failed');
   });
 
   it('out of descriptors refuses the write and is not taken for broken', async () => {

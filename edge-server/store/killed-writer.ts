@@ -7,6 +7,7 @@ import { silentLog } from '../../runtime/log.ts';
 import type { StoredResponse } from '../cache/stored-response.ts';
 import { SLICE_BYTES, type Store } from './contract.ts';
 import { openStore } from './open-store.ts';
+import type { SharedStore } from './shared-store.ts';
 
 const SIZES = [0, 700, 16_384, 30_000, 250_000, SLICE_BYTES, SLICE_BYTES + 1, 2 * SLICE_BYTES + 4096];
 const KEYS = 24;
@@ -17,7 +18,7 @@ export function sliceFor(id: string, bodyLength: number, n: number): Buffer {
   return Buffer.alloc(length, hash('sha512', `${id}:${n}`, 'buffer').subarray(0, 61));
 }
 
-async function storeForEver(store: Store, run: string): Promise<void> {
+async function storeForEver(store: SharedStore, run: string): Promise<void> {
   for (let i = 0; ; i++) {
     const key = `https://www.example.org/${(i * 7) % KEYS}`;
     const bodyLength = SIZES[i % SIZES.length]!;
@@ -29,11 +30,25 @@ async function storeForEver(store: Store, run: string): Promise<void> {
       continue;
     }
     process.stdout.write(`begun ${key}\n`);
+    if (bodyLength <= SLICE_BYTES && i % 5 !== 0) {
+      putBeside(store, stored);
+      // Some batches gather, some are one response alone.
+      if (i % 4 === 0) await store.settled();
+      continue;
+    }
     const writer = store.begin(stored, { partial: i % 3 === 0 });
     for (let n = 0; n * SLICE_BYTES < bodyLength; n++) await writer.slice(n, sliceFor(stored.id, bodyLength, n));
     const outcome = await writer.finish(stored);
     if (outcome.kind === 'stored') process.stdout.write(`stored ${key} ${stored.id}\n`);
   }
+}
+
+/** With its whole body, and without waiting: it goes into a batch with what comes next. */
+function putBeside(store: Store, stored: StoredResponse): void {
+  const { outcome } = store.put(stored, sliceFor(stored.id, stored.bodyLength, 0));
+  void Promise.resolve(outcome).then(({ kind }) => {
+    if (kind === 'stored') process.stdout.write(`stored ${stored.key} ${stored.id}\n`);
+  });
 }
 
 function responseFor(id: string, key: string, bodyLength: number, purgeNumber: number): StoredResponse {

@@ -139,15 +139,19 @@ export class Shelves {
   /** Without any volume memory is all there is, and a change is made when it is said. */
   #keepOnly(entry: Entry): WriteOutcome {
     const { key, vary, variant } = entry.response;
-    let shelf = this.#memory.peek(key);
+    // A removal that is under way looks for what there is in its own shelf: the next one must find this entry.
+    const pending = this.#pending.get(key);
+    let shelf = pending?.shelf ?? this.#memory.peek(key);
     const replaced = shelf?.known(variant);
     if (shelf === undefined || !sameVary(shelf.vary, vary)) {
       if (shelf !== undefined) for (const other of shelf.entries()) dropFromMemory(other);
       shelf = new KeyShelf({ key, hash: NO_HASH, vary });
     } else if (replaced !== undefined && replaced.slices !== entry.slices) dropFromMemory(replaced);
     shelf.set(variant, entry);
+    if (pending !== undefined) pending.shelf = shelf;
     this.#memory.keep(shelf);
     if (this.#memory.peek(key) === shelf) return STORED;
+    shelf.set(variant, undefined);
     dropFromMemory(entry);
     return NO_SPACE;
   }
