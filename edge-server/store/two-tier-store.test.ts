@@ -3,17 +3,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLog } from '../../runtime/log.ts';
 import { openStore, type StoreOptions } from './open-store.ts';
-import { describeStore } from './store-contract.ts';
+import { describePut } from './put-contract.ts';
+import { describeStore, type OpenedStore } from './store-contract.ts';
 
 const MIB = 1 << 20;
 const BASE: StoreOptions = {
   ...{ memoryBytes: 64 * MIB, diskBytes: 1024 * MIB, volumes: [], workerIndex: 0, workerCount: 1, log: silentLog() },
 };
 
-describeStore('memory only', async () => {
+async function inMemory(): Promise<OpenedStore> {
   const store = await openStore(BASE);
   return { store, close: () => store.close() };
-});
+}
 
 function onDisks(memoryBytes: number, disks: number) {
   return async () => {
@@ -30,5 +31,10 @@ function onDisks(memoryBytes: number, disks: number) {
   };
 }
 
+describeStore('memory only', inMemory);
 describeStore('memory over one volume', onDisks(64 * MIB, 1));
 describeStore('a memory that holds nothing, over two volumes', onDisks(1, 2), false);
+
+describePut('memory only', inMemory);
+describePut('memory over one volume', onDisks(64 * MIB, 1));
+describePut('a memory that holds nothing, over two volumes', onDisks(1, 2));
