@@ -97,6 +97,7 @@ export class ApplianceApi {
       state: taken.state,
       purges: await purges.missing(heartbeat.purgeLogNumber),
       manifestVersion: fillPlans.versionOf(id),
+      standby: fleet.standbyUrl,
     };
     return { status: 200, body: answer };
   }

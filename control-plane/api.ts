@@ -71,6 +71,8 @@ export interface HeartbeatAnswer {
   readonly purges: readonly PurgeEntry[];
   /** Version of the appliance's manifest; when it differs from its own, it fetches `GET /v1/appliances/{id}/manifest`. 0: none. */
   readonly manifestVersion: number;
+  /** Base URL of the standby CDN: where an edge that can't serve sends its clients. */
+  readonly standby?: string;
 }
 
 export interface PurgeEntry {

@@ -166,6 +166,10 @@ export class Fleet {
     return true;
   }
 
+  get standbyUrl(): string {
+    return this.#parts.settings.standby.url;
+  }
+
   tick(): void {
     for (const member of this.#members.values()) this.#step(member, { kind: 'tick' });
     this.#settle();

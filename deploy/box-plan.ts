@@ -125,6 +125,9 @@ export function boxPlan(options: Pick<UpOptions, 'portBase' | 'state'>): BoxPlan
       memory: '64MiB',
       disk: '2GiB',
       workers: '1',
+      // Ten processes and a reader share the cores of a desk: a late event loop there is no overload.
+      'shed-misses-delay': '1s',
+      'shed-all-delay': '5s',
       appliance: id,
       role,
       'canonical-host': HOST,

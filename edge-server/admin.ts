@@ -127,6 +127,19 @@ function gather(tally: Tally<typeof EDGE_COUNTERS>, reports: readonly WorkerRepo
     'corrupt_slices_total',
     reports.reduce((sum, { store }) => sum + store.corruptSlices, 0),
   );
+  const worst = (of: (report: WorkerReport) => number) => Math.max(0, ...reports.map(of));
+  tally.set(
+    'overload_level',
+    worst(({ overload }) => overload.shedLevel),
+  );
+  tally.set(
+    'memory_level',
+    worst(({ overload }) => overload.memoryLevel),
+  );
+  tally.set(
+    'resident_memory_bytes',
+    worst(({ overload }) => overload.residentBytes),
+  );
   tally.set('event_loop_delay_seconds', Math.max(0, ...reports.map((report) => report.eventLoopDelayMillis)) / 1000);
 }
 

@@ -120,6 +120,22 @@ describe('the control link', () => {
     expect(control.sockets.size).toBe(1);
   });
 
+  it('hands on where the standby is, once, and nothing that is no URL', async () => {
+    const standbys: string[] = [];
+    make({ takeStandby: (url) => standbys.push(url) }).start();
+    for (const standby of [
+      'https://cdn.example.org/',
+      'nowhere',
+      'https://cdn.example.org/',
+      'https://b.example.org',
+    ]) {
+      await control.beat({ standby });
+      await idle();
+      clock.advance(1000);
+    }
+    expect(standbys).toEqual(['https://cdn.example.org', 'https://b.example.org']);
+  });
+
   it('applies purges and acknowledges them at once', async () => {
     const applied: number[][] = [];
     make({

@@ -34,6 +34,8 @@ export interface ControlLinkOptions {
   applyPurges(entries: readonly PurgeEntry[]): Promise<void>;
   /** A manifest that differs from the last one delivered. */
   takeManifest(manifest: FillManifest): Promise<void> | void;
+  /** The standby CDN's base URL, when it becomes known or changes. */
+  takeStandby?(url: string): void;
   /** Called when the control plane's opinion of this appliance, or the snapshot number, changes. */
   onNews?(news: { readonly snapshot: number; readonly state: HealthState }): void;
 }
@@ -57,6 +59,7 @@ export class ControlLink {
   #manifestVersion = 0;
   #snapshot = 0;
   #state: HealthState | undefined;
+  #standby: string | undefined;
 
   constructor(options: ControlLinkOptions) {
     this.#options = options;
@@ -152,6 +155,11 @@ export class ControlLink {
       this.#snapshot = answer.snapshot;
       this.#state = answer.state;
       this.#options.onNews?.({ snapshot: answer.snapshot, state: answer.state });
+    }
+    const { standby } = answer;
+    if (typeof standby === 'string' && standby !== this.#standby && URL.canParse(standby)) {
+      this.#standby = standby;
+      this.#options.takeStandby?.(standby.replace(/\/+$/, ''));
     }
     const missing = answer.purges.filter((entry) => entry.number > sent.purgeLogNumber);
     if (missing.length > 0) void this.#purge(missing);

@@ -13,6 +13,7 @@ export const CACHE_OUTCOMES = [
   'relay',
   'error',
   'refused',
+  'shed',
   'control',
 ] as const;
 export type CacheOutcome = (typeof CACHE_OUTCOMES)[number];
@@ -211,6 +212,27 @@ export const EDGE_COUNTERS = {
     kind: 'counter',
     help: 'Replacements of the TLS session ticket keys.',
     advice: 'None within a day: the supervisor is stuck.',
+  },
+  shed_requests_total: {
+    kind: 'counter',
+    label: { name: 'answer', values: ['redirected', 'unavailable', 'stale'] },
+    help: 'Requests that were not served because of overload, draining or lost disks: sent to the next target, told 503, or given a stale response.',
+    advice: 'unavailable: clients got nothing; give --next-target, add an appliance.',
+  },
+  overload_level: {
+    kind: 'gauge',
+    help: 'What the worst worker sheds: 0 nothing, 1 what it would forward, 2 everything but health.',
+    advice: 'Above zero for minutes: add an appliance.',
+  },
+  memory_level: {
+    kind: 'gauge',
+    help: 'What memory does to connections at the worst worker: 0 nothing, 1 short idle time, 2 no keep-alive, 3 new ones refused.',
+    advice: 'Above zero: raise --memory-limit, or lower --memory or --connections.',
+  },
+  resident_memory_bytes: {
+    kind: 'gauge',
+    help: 'Resident memory of the largest worker.',
+    advice: 'Compare with --memory-limit divided by the workers.',
   },
   event_loop_delay_seconds: {
     kind: 'gauge',

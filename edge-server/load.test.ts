@@ -13,6 +13,7 @@ function report(requests: number, more: Partial<WorkerReport> = {}): WorkerRepor
     },
     connections: 10,
     eventLoopDelayMillis: 5,
+    overload: { delayMillis: 5, residentBytes: 0, shedLevel: 0, memoryLevel: 0 },
     popularity: {},
     ...more,
   } as unknown as WorkerReport;
@@ -44,6 +45,13 @@ describe('the load in a heartbeat', () => {
     expect(load.measure([report(1)]).load.used).toBeCloseTo(0.1);
     expect(load.measure([report(1, { eventLoopDelayMillis: 80 })]).load.used).toBeCloseTo(0.8);
     expect(load.measure([report(1, { eventLoopDelayMillis: 800 })]).load.used).toBe(1);
+  });
+
+  it('a worker that sheds, or gives up connections for want of memory, has no head-room', () => {
+    const load = new Load(new VirtualClock(), 100);
+    const overload = { delayMillis: 5, residentBytes: 0, shedLevel: 0, memoryLevel: 0 };
+    expect(load.measure([report(1, { overload: { ...overload, shedLevel: 1 } })]).load.used).toBe(1);
+    expect(load.measure([report(1), report(1, { overload: { ...overload, memoryLevel: 1 } })]).load.used).toBe(1);
   });
 
   it('what clients asked for is told once, however often a report is looked at', () => {

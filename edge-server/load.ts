@@ -43,7 +43,10 @@ export class Load {
     const connections = reports.reduce((sum, report) => sum + report.connections, 0);
     const delay = Math.max(0, ...reports.map((report) => report.eventLoopDelayMillis));
     const limit = this.#connections * Math.max(1, reports.length);
-    const used = Math.min(1, Math.max(delay / DELAY_FULL_MILLIS, limit === 0 ? 0 : connections / limit));
+    // Who sheds has no head-room, also while the readings of the last second are calm.
+    const shedding = reports.some(({ overload }) => overload.shedLevel > 0 || overload.memoryLevel > 0);
+    const share = Math.max(delay / DELAY_FULL_MILLIS, limit === 0 ? 0 : connections / limit);
+    const used = shedding ? 1 : Math.min(1, share);
     return {
       load: {
         connections,

@@ -198,6 +198,7 @@ async function joinFleet(
     collect,
     applyPurges: (entries) => supervisor.purge(entries),
     takeManifest: (manifest) => supervisor.manifest(manifest),
+    takeStandby: (url) => supervisor.standby(url),
   });
   link.start();
   return { link, draining: () => link.beat() };

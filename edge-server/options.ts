@@ -1,6 +1,7 @@
 /** Every option of an edge server, once: the parser, `--help` and the README's table come from here. */
 import { FILL_OPTIONS } from '../fill/options.ts';
 import type { OptionsOf, OptionTable } from '../runtime/options.ts';
+import { LIMIT_OPTIONS } from './limit-options.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -153,37 +154,7 @@ export const EDGE_OPTIONS = {
     min: 1,
     help: 'Longest wait for another request that fetches the same thing; afterwards the client goes alone.',
   },
-  headerTimeout: {
-    kind: 'duration',
-    default: 10_000,
-    min: 0,
-    help: 'Time a client has for a request head; 0 for no limit.',
-  },
-  idleTimeout: {
-    kind: 'duration',
-    default: 65_000,
-    min: 0,
-    help: 'How long an idle keep-alive connection stays; 0 for no limit.',
-  },
-  sendTimeout: {
-    kind: 'duration',
-    default: 30_000,
-    min: 0,
-    help: 'How long a client may take nothing while we send; 0 for no limit.',
-  },
-  requestsPerConnection: {
-    kind: 'integer',
-    default: 1000,
-    min: 0,
-    help: 'Requests on one HTTP/1.1 connection; 0 for no limit.',
-  },
-  connectionsPerClient: {
-    kind: 'integer',
-    default: 256,
-    min: 0,
-    help: 'Connections of one client address (/64 for IPv6) to one worker; 0 for no limit.',
-  },
-  connections: { kind: 'integer', default: 20_000, min: 0, help: 'Connections to one worker; 0 for no limit.' },
+  ...LIMIT_OPTIONS,
   drainTimeout: {
     kind: 'duration',
     default: 30_000,

@@ -17,6 +17,7 @@ const RELOADED: ReadonlySet<keyof EdgeOptions> = new Set([
   'canonicalHost',
   'profile',
   'purgeFrom',
+  'nextTarget',
   'upstreamConnectTimeout',
   'upstreamHeadTimeout',
   'upstreamBodyTimeout',

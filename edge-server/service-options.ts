@@ -83,6 +83,11 @@ export const SERVICE_SHAPE = {
     default: undefined,
     help: 'Where to fetch what is not here, asked in order; by default --upstream.',
   },
+  nextTarget: {
+    kind: 'url',
+    default: undefined,
+    help: 'Base URL where its clients get the same when this server can\u2019t serve them; by default --next-target for the service of --public-url, none for others.',
+  },
   profile: {
     kind: 'string',
     default: undefined,

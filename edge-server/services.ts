@@ -26,7 +26,15 @@ import { Upstreams, type UpstreamsOptions } from './upstream/upstreams.ts';
 /** Of a context, what all services have in common. */
 export type SharedContext = Omit<
   ServeContext,
-  'policy' | 'upstreams' | 'counts' | 'popularity' | 'slices' | 'mayPurge' | 'methods' | 'compression'
+  | 'policy'
+  | 'upstreams'
+  | 'counts'
+  | 'popularity'
+  | 'slices'
+  | 'mayPurge'
+  | 'methods'
+  | 'compression'
+  | 'nextTarget'
 >;
 
 /** What is for no service, or for the one that has no name. */
@@ -48,6 +56,8 @@ interface Service {
 export class Services {
   readonly #shared: SharedContext;
   readonly #serving: { readonly port: number };
+  /** Base URL of the standby CDN, once the control plane has named it. */
+  standby: string | undefined;
   /** By service, for as long as the worker runs: a counter never goes back. */
   readonly #counts = new Map<string, Counts>();
   readonly #popularity = new Map<string, Popularity>();
@@ -61,9 +71,14 @@ export class Services {
   #handler!: Handler;
   #fill!: FilledService;
 
-  constructor(shared: SharedContext, serving: { readonly port: number }, configuration: EdgeConfiguration) {
+  constructor(
+    shared: SharedContext,
+    serving: { readonly port: number; readonly standby: string | undefined },
+    configuration: EdgeConfiguration,
+  ) {
     this.#shared = shared;
     this.#serving = serving;
+    this.standby = serving.standby;
     this.apply(configuration);
   }
 
@@ -163,6 +178,7 @@ export class Services {
       counts,
       popularity: this.#popularityOf(name),
       mayPurge: (address) => purgeFrom.includes(address.startsWith('::ffff:') ? address.slice(7) : address),
+      nextTarget: () => section?.nextTarget ?? this.#nextTarget(name),
       methods: methods === undefined ? undefined : new Set(methods),
       compression:
         section?.compression === undefined
@@ -171,6 +187,16 @@ export class Services {
     };
     slices.context = context;
     return { policy, handler: createHandler(context) };
+  }
+
+  /**
+   * Elsewhere another host may mean another service: what the control plane or `--next-target` names is for the service
+   * that clients reach under this appliance's own host. A region answers caches, which know themselves where to go on.
+   */
+  #nextTarget(name: string): string | undefined {
+    if (name !== this.#fill.name) return undefined;
+    const { nextTarget, role } = this.#configuration.options;
+    return nextTarget ?? (role === 'region' ? undefined : this.standby);
   }
 
   #filled(options: EdgeOptions): FilledService {

@@ -52,6 +52,7 @@ export class Supervisor {
   #ports: { readonly port: number; readonly tlsPort: number | undefined } = { port: 0, tlsPort: undefined };
   /** A read-only disk can't remember that it was set aside; we do, for restarted workers. */
   readonly #aside = new Map<string, string>();
+  #standby: string | undefined;
   #nextAsk = 1;
   #closing = false;
 
@@ -123,6 +124,12 @@ export class Supervisor {
     await Promise.all(ready.map((worker) => this.#ask(worker, { kind: 'configure', ask: 0, configuration })));
   }
 
+  /** Where clients go that this server can't serve, for every worker and those that start from now on. */
+  standby(url: string): void {
+    this.#standby = url;
+    for (const worker of this.#workers) this.#send(worker, { kind: 'next-target', url });
+  }
+
   /** New certificates or ticket keys, for every worker. */
   tell(message: Extract<ToWorker, { kind: 'certificates' | 'ticket-keys' }>): void {
     for (const worker of this.#workers) this.#send(worker, message);
@@ -152,6 +159,7 @@ export class Supervisor {
       socketFolder: this.#socketFolder,
       ...this.#ports,
       aside: Object.fromEntries(this.#aside),
+      standby: this.#standby,
       ticketKeys: this.#tls.ticketKeys,
       certificates: this.#tls.pairs,
     };

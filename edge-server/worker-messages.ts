@@ -2,6 +2,7 @@
 import type { FillManifest, FillProgress, PurgeEntry } from '../control-plane/api.ts';
 import type { EdgeConfiguration } from './configuration.ts';
 import type { CertificatePair } from './http/certificate-file.ts';
+import type { OverloadFigures } from './overload-watch.ts';
 import type { ServiceFigures } from './serve/counts.ts';
 import type { Purge, StoreStat } from './store/contract.ts';
 
@@ -17,6 +18,8 @@ export interface WorkerStart {
   readonly tlsPort: number | undefined;
   /** Volumes that were set aside since the supervisor began: path → why. */
   readonly aside: Readonly<Record<string, string>>;
+  /** Base URL of the standby CDN, where the control plane has named it already. */
+  readonly standby: string | undefined;
   /** 48 bytes, base64: TLS session ticket keys that all workers share. */
   readonly ticketKeys: string;
   /** The first is the default; none without TLS. */
@@ -37,6 +40,8 @@ export type ToWorker =
   | { readonly kind: 'configure'; readonly ask: number; readonly configuration: EdgeConfiguration }
   | { readonly kind: 'certificates'; readonly pairs: readonly CertificatePair[] }
   | { readonly kind: 'ticket-keys'; readonly keys: string }
+  /** From the control plane: where clients go that this server can't serve. */
+  | { readonly kind: 'next-target'; readonly url: string }
   | { readonly kind: 'close'; readonly drain: boolean };
 
 export type FromWorker =
@@ -69,6 +74,7 @@ export interface WorkerReport {
   readonly services: Readonly<Record<string, ServiceFigures>>;
   readonly connections: number;
   readonly eventLoopDelayMillis: number;
+  readonly overload: OverloadFigures;
   readonly store: StoreStat;
   readonly purgeLogNumber: number;
   readonly fill: FillProgress;

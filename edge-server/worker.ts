@@ -4,7 +4,6 @@
  */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { FillAgent } from '../fill/agent.ts';
 import { fillSettings } from '../fill/options.ts';
 import { systemClock } from '../runtime/clock.ts';
@@ -13,10 +12,14 @@ import { EXIT, Fault, listenFault } from '../runtime/errors.ts';
 import { createLog } from '../runtime/log.ts';
 import { addressText } from '../runtime/options.ts';
 import { Flights } from './cache/collapse.ts';
+import { connectionLimits } from './connection-limits.ts';
 import { FillTarget } from './fill-target.ts';
 import type { Handler } from './http/exchange.ts';
 import { createListener } from './http/listener.ts';
+import { refusedConnections } from './http/roster.ts';
 import { Certificates } from './http/tls.ts';
+import { workerBudget } from './memory-budget.ts';
+import { OverloadWatch } from './overload-watch.ts';
 import { ownerOf } from './owner.ts';
 import { PurgeAnswers } from './purge-answers.ts';
 import { purgesOf } from './purge-scopes.ts';
@@ -33,6 +36,8 @@ import type { FromWorker, ToWorker, WorkerReport, WorkerStart } from './worker-m
 
 const REPORT_MILLIS = 1000;
 const LEADERS = 3;
+/** Event-loop delay at which fills stand back for clients. */
+const BUSY_DELAY_MILLIS = 30;
 
 /** The supervisor's first message. It comes once; what follows it is for `main`. */
 function started(): Promise<WorkerStart> {
@@ -88,6 +93,17 @@ async function main(): Promise<void> {
 
   const purged = new PurgeAnswers(tell);
   let draining = false;
+  const overload = new OverloadWatch({
+    clock: systemClock,
+    log,
+    options,
+    budgetBytes: workerBudget(options.memoryLimit, count),
+    diskLost: () => {
+      const { volumes } = store.stat();
+      return volumes.length > 0 && volumes.every(({ state }) => state === 'failed');
+    },
+    onPressure: (pressure) => listener.press(pressure),
+  });
   const shared: SharedContext = {
     appliance: options.appliance,
     store,
@@ -97,6 +113,7 @@ async function main(): Promise<void> {
     backOff: new BackOffMemory(),
     clock: systemClock,
     log,
+    overload,
     owns: count === 1 ? () => true : (key) => ownerOf(key, count) === index,
     ownerOf: (key) => owners[ownerOf(key, count)],
     async purge(purges: readonly Purge[]): Promise<void> {
@@ -122,14 +139,7 @@ async function main(): Promise<void> {
   const listener = createListener({
     handler,
     clock: systemClock,
-    limits: {
-      headerMillis: options.headerTimeout,
-      idleMillis: options.idleTimeout,
-      progressMillis: options.sendTimeout,
-      requestsPerConnection: options.requestsPerConnection,
-      connectionsPerAddress: options.connectionsPerClient,
-      connectionsPerWorker: options.connections,
-    },
+    limits: connectionLimits(options),
     report: (what, details) => log.error(details, what),
   });
   closing.add('listener', listener, () => (draining ? listener.drain(options.drainTimeout) : listener.close()));
@@ -149,7 +159,7 @@ async function main(): Promise<void> {
     log,
     ownAppliance: options.appliance,
     ...fillSettings(options, count),
-    busy: () => delay.percentile(99) / 1e6 > 50,
+    busy: () => overload.figures.delayMillis > BUSY_DELAY_MILLIS,
   });
   closing.add('fill agent', agent, () => agent.close());
 
@@ -158,24 +168,24 @@ async function main(): Promise<void> {
     closing.add('scrub', scrub, () => scrub.cancel());
   }
 
-  const delay = monitorEventLoopDelay({ resolution: 20 });
-  delay.enable();
+  overload.start();
+  closing.add('overload watch', overload, () => overload.close());
   const reports = setInterval(() => {
     const report: WorkerReport = {
       counters: {
         ...services.snapshot(),
         http2_floods_total: listener.counters.resetFloods + listener.counters.overheadFloods,
-        connections_refused_total: listener.counters.tooMany + listener.counters.tooManyFromAddress,
+        connections_refused_total: refusedConnections(listener.counters),
       },
       services: services.figures(),
       connections: listener.counters.open,
-      eventLoopDelayMillis: Math.max(0, delay.percentile(99) / 1e6 - 20),
+      eventLoopDelayMillis: overload.figures.delayMillis,
+      overload: overload.figures,
       store: store.stat(),
       purgeLogNumber: store.purgeLogNumber,
       fill: agent.progress(),
       popularity: services.takePopularity(),
     };
-    delay.reset();
     tell({ kind: 'report', report });
   }, REPORT_MILLIS);
   closing.add('reports', reports, () => clearInterval(reports));
@@ -200,6 +210,7 @@ async function main(): Promise<void> {
 
   const close = async (drain: boolean) => {
     draining = drain;
+    overload.draining = drain;
     const outcomes = await closing.close((drain ? options.drainTimeout : 0) + 5000);
     for (const outcome of outcomes) if (outcome.ended !== 'closed') log.error(outcome, 'not closed cleanly');
     process.exit(EXIT.done);
@@ -241,6 +252,9 @@ async function main(): Promise<void> {
       case 'configure':
         services.apply(message.configuration);
         return answer(message.ask, Promise.resolve([]));
+      case 'next-target':
+        services.standby = message.url;
+        return;
       case 'certificates':
         if (message.pairs.length > 0) certificates?.replace(message.pairs);
         return listener.renewTls();

@@ -58,6 +58,7 @@ export const DECISION_FILES: readonly string[] = [
   'edge-server/cache/key.ts',
   'edge-server/cache/compression.ts',
   'edge-server/service-policy.ts',
+  'edge-server/overload.ts',
   'edge-server/http/preconditions.ts',
   'edge-server/http/ranges.ts',
   'edge-server/http/request-rules.ts',

@@ -133,7 +133,7 @@ export class Connection implements Member, Outlet {
   }
 
   tick(nowMillis: number): void {
-    const { limits, counters } = this.#context;
+    const { limits, counters, roster } = this.#context;
     const socket = this.#socket;
     if (socket === undefined || socket.destroyed) return;
     const stuckMillis = this.#progress.stuckMillis(socket, nowMillis);
@@ -153,13 +153,13 @@ export class Connection implements Member, Outlet {
         }
         break;
       case 'idle':
-        if (limits.idleMillis > 0 && waited > limits.idleMillis) {
+        if (!roster.keepsAlive || (roster.idleMillis > 0 && waited > roster.idleMillis)) {
           counters.idleTimeouts++;
           this.#close();
         }
         break;
       case 'closing':
-        if (stuckMillis === 0 && waited > limits.lingerMillis) this.destroy();
+        if (stuckMillis === 0 && limits.lingerMillis > 0 && waited > limits.lingerMillis) this.destroy();
         break;
       default:
     }
@@ -259,11 +259,11 @@ export class Connection implements Member, Outlet {
   }
 
   #answer(request: EdgeRequest, keepAlive: boolean): void {
-    const { handler, limits, counters } = this.#context;
+    const { handler, limits, counters, roster } = this.#context;
     this.#requests++;
     counters.requests++;
     const last = limits.requestsPerConnection > 0 && this.#requests >= limits.requestsPerConnection;
-    const sink = new ConnectionSink(this, request.method === 'HEAD', !keepAlive || last || this.#draining);
+    const sink = new ConnectionSink(this, request.method === 'HEAD', !keepAlive || last || !roster.keepsAlive);
     this.#sink = sink;
     this.#phase = 'busy';
     try {

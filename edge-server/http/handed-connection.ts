@@ -54,7 +54,7 @@ export class HandedConnection implements Member {
   }
 
   get draining(): boolean {
-    return this.#context.roster.draining;
+    return !this.#context.roster.keepsAlive;
   }
 
   /** The answer that is about to be written is the last: more was asked than we hold. */
@@ -123,12 +123,12 @@ export class HandedConnection implements Member {
 
   tick(nowMillis: number): void {
     if (this.socket.destroyed) return;
-    const { limits, counters } = this.#context;
+    const { limits, counters, roster } = this.#context;
     const stuckMillis = this.#progress.stuckMillis(this.socket, nowMillis);
     const waited = nowMillis - this.#sinceMillis;
     const { bytesRead } = this.socket;
     if (this.#closing) {
-      if (stuckMillis === 0 && waited > limits.lingerMillis) this.destroy();
+      if (stuckMillis === 0 && limits.lingerMillis > 0 && waited > limits.lingerMillis) this.destroy();
       return;
     }
     if (limits.progressMillis > 0 && stuckMillis > limits.progressMillis) {
@@ -153,7 +153,7 @@ export class HandedConnection implements Member {
     } else if (this.#heading && limits.headerMillis > 0 && waited > limits.headerMillis) {
       counters.headerTimeouts++;
       this.refuse(408, 'header-timeout', undefined);
-    } else if (!this.#heading && limits.idleMillis > 0 && waited > limits.idleMillis) {
+    } else if (!this.#heading && (this.draining || (roster.idleMillis > 0 && waited > roster.idleMillis))) {
       counters.idleTimeouts++;
       this.lingeringClose();
     }

@@ -34,13 +34,14 @@ export function serveHttp2(socket: TLSSocket, peer: Peer, context: Context): voi
   const { limits } = context;
   const session = performServerHandshake(socket, {
     settings: {
-      maxConcurrentStreams: limits.http2Streams,
+      ...(limits.http2Streams === 0 ? {} : { maxConcurrentStreams: limits.http2Streams }),
       maxHeaderListSize: limits.requestLineBytes + limits.fieldBytes,
     },
     maxHeaderListPairs: limits.fieldLines + 5,
     // Our own count answers first, with the code that clients understand; nghttp2's stands behind it.
-    streamResetBurst: limits.http2ResetBurst * 10,
-    streamResetRate: limits.http2ResetsPerSecond * 10,
+    ...(limits.http2ResetBurst === 0
+      ? {}
+      : { streamResetBurst: limits.http2ResetBurst * 10, streamResetRate: limits.http2ResetsPerSecond * 10 }),
     strictSingleValueFields: false,
     // Not to allow them: nghttp2 would drop such a field without a word, where we can refuse the request.
     strictFieldWhitespaceValidation: false,
@@ -90,7 +91,7 @@ class Session implements Member {
   }
 
   tick(nowMillis: number): void {
-    const { limits, counters } = this.#context;
+    const { limits, counters, roster } = this.#context;
     this.#tickedMillis = nowMillis;
     if (this.#condemnedMillis !== undefined) {
       if (nowMillis - this.#condemnedMillis > limits.lingerMillis) this.destroy();
@@ -98,8 +99,9 @@ class Session implements Member {
     }
     this.#resets.refill(nowMillis);
     this.#look();
+    if (!roster.keepsAlive) this.drain();
     if (this.#open.size === 0) {
-      const idleMillis = this.#stuck ? limits.progressMillis : limits.idleMillis;
+      const idleMillis = this.#stuck ? limits.progressMillis : roster.idleMillis;
       if (idleMillis > 0 && nowMillis - this.#idleSinceMillis > idleMillis) {
         counters.idleTimeouts++;
         if (this.#session.closed) this.destroy();

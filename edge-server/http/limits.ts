@@ -1,6 +1,6 @@
 /**
  * Limits of the connection layer: one table of numbers that every front end obeys. Values are conventions.md §1's;
- * 0 switches a limit off, except for sizes. Who reads them: the parser, the connections, the roster, HTTP/2.
+ * 0 switches a limit off, except for sizes: a buffer needs an end. Who reads them: the parser, the connections, the roster, HTTP/2.
  */
 
 export interface HttpLimits {

@@ -12,6 +12,7 @@ import type { Handler } from './exchange.ts';
 import { HandoverServer } from './handover.ts';
 import { serveHttp2 } from './http2.ts';
 import { DEFAULT_LIMITS, type HttpLimits } from './limits.ts';
+import type { Pressure } from './pressure.ts';
 import { RequestParser } from './request-parser.ts';
 import { addressGroup, clientAddress, createHttpCounters, type HttpCounters, Roster } from './roster.ts';
 import type { Certificates } from './tls.ts';
@@ -119,6 +120,11 @@ export class Listener {
       server.setSecureContext(certificates.defaultOptions());
       if (certificates.ticketKeys !== undefined) server.setTicketKeys(certificates.ticketKeys);
     }
+  }
+
+  /** While memory is short: what connections give up, from now on and until it is called again. */
+  press(pressure: Pressure): void {
+    this.#roster.press(pressure);
   }
 
   /** Stops accepting, lets what runs finish with `Connection: close`, cuts the rest at the deadline. */

@@ -4,6 +4,7 @@
  */
 import type { Clock, Timer } from '../../runtime/clock.ts';
 import type { HttpLimits } from './limits.ts';
+import { NO_PRESSURE, type Pressure } from './pressure.ts';
 
 /** Why a connection or request was cut; the label of the counter. */
 export type Cut = 'header-timeout' | 'idle-timeout' | 'no-progress' | 'linger' | 'drain-deadline' | 'reset-flood';
@@ -16,6 +17,8 @@ export interface HttpCounters {
   /** Refused at accept: too many from one address, or in all. */
   tooManyFromAddress: number;
   tooMany: number;
+  /** Refused at accept because memory is short. */
+  underPressure: number;
   /** Requests given to the handler, by front end. */
   requests: number;
   http2Requests: number;
@@ -43,6 +46,7 @@ export function createHttpCounters(): HttpCounters {
     open: 0,
     tooManyFromAddress: 0,
     tooMany: 0,
+    underPressure: 0,
     requests: 0,
     http2Requests: 0,
     handedOver: 0,
@@ -58,6 +62,11 @@ export function createHttpCounters(): HttpCounters {
   };
 }
 
+/** New connections that were refused, for whatever reason. */
+export function refusedConnections({ tooMany, tooManyFromAddress, underPressure }: HttpCounters): number {
+  return tooMany + tooManyFromAddress + underPressure;
+}
+
 /** One open connection, whatever it speaks. */
 export interface Member {
   /** Looks at its deadlines; `nowMillis` is monotonic and the same for all members of a tick. */
@@ -68,7 +77,7 @@ export interface Member {
   destroy(): void;
 }
 
-export type Admission = 'admitted' | 'too-many' | 'too-many-from-address';
+export type Admission = 'admitted' | 'under-pressure' | 'too-many' | 'too-many-from-address';
 
 export class Roster {
   readonly #limits: HttpLimits;
@@ -84,22 +93,43 @@ export class Roster {
    */
   nowMillis: number;
   draining = false;
+  #pressure = NO_PRESSURE;
+  /** `HttpLimits.idleMillis`, or less while memory is short; 0 for no limit. */
+  idleMillis: number;
 
   constructor(limits: HttpLimits, clock: Clock, counters: HttpCounters) {
     this.#limits = limits;
     this.#clock = clock;
     this.#counters = counters;
     this.nowMillis = clock.monotonic();
+    this.idleMillis = limits.idleMillis;
   }
 
   start(): void {
     this.#timer ??= this.#clock.every(this.#limits.tickMillis, () => this.#tick());
   }
 
+  /** False while it drains or memory is short: whatever is answered is the last on its connection. */
+  get keepsAlive(): boolean {
+    return !this.draining && this.#pressure.keepAlive;
+  }
+
+  /** What holds from the next look at each connection on. */
+  press(pressure: Pressure): void {
+    this.#pressure = pressure;
+    const { idleMillis } = this.#limits;
+    const shorter = pressure.idleMillis > 0 && (idleMillis === 0 || pressure.idleMillis < idleMillis);
+    this.idleMillis = shorter ? pressure.idleMillis : idleMillis;
+  }
+
   /** Counts a new connection in, or says why not. Each one admitted must be released once. */
   admit(group: string): Admission {
     const { connectionsPerWorker, connectionsPerAddress } = this.#limits;
     const counters = this.#counters;
+    if (!this.#pressure.accepts) {
+      counters.underPressure++;
+      return 'under-pressure';
+    }
     if (connectionsPerWorker > 0 && counters.open >= connectionsPerWorker) {
       counters.tooMany++;
       return 'too-many';

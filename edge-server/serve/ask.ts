@@ -3,13 +3,16 @@ import { requestDirectives } from '../cache/directives.ts';
 import { cacheKey, type KeyRefusal, type KeyRule } from '../cache/key.ts';
 import type { EdgeRequest } from '../http/exchange.ts';
 import type { Ask } from './context.ts';
+import { withoutMark } from './redirect-mark.ts';
 
 export type AskOutcome = { readonly ok: true; readonly ask: Ask } | { readonly ok: false; readonly reason: KeyRefusal };
 
 /** Any of these makes a hit more than the whole representation. */
 const SELECTIVE = new Set(['range', 'if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since']);
 
-export function askOf(request: EdgeRequest, rule: KeyRule): AskOutcome {
+export function askOf(asked: EdgeRequest, rule: KeyRule): AskOutcome {
+  const target = withoutMark(asked.target);
+  const request = target === undefined ? asked : { ...asked, target };
   const key = cacheKey(request, rule);
   if (!key.ok) return key;
   const { flat } = request.fields;
@@ -22,6 +25,7 @@ export function askOf(request: EdgeRequest, rule: KeyRule): AskOutcome {
     host: key.host,
     path: key.path,
     directives: requestDirectives(request.fields),
+    redirected: target !== undefined,
     plain,
   };
   return { ok: true, ask };

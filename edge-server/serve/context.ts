@@ -55,8 +55,22 @@ export interface ServeContext {
   readonly methods: ReadonlySet<string> | undefined;
   /** `undefined` where nothing is compressed. */
   readonly compression: Compression | undefined;
+  /** What this worker can't take on now; the worker's own, read at each request. */
+  readonly overload: Overload;
+  /** Base URL where clients get the same, without a trailing slash; `undefined` when none is known. */
+  nextTarget(): string | undefined;
   /** What `/healthz` over the serving port says when the appliance is part of a fleet; `undefined` for one that stands alone. */
   health(): { readonly status: number; readonly body: string } | undefined;
+}
+
+/** Why a worker that could serve had better not take on new work. */
+export type Unable = 'draining' | 'disk-lost';
+
+export interface Overload {
+  /** `misses`: nothing is forwarded; `all`: only health is answered. */
+  readonly sheds: 'none' | 'misses' | 'all';
+  /** Requests that would be forwarded go to the next target, where one is known. */
+  readonly unable: Unable | undefined;
 }
 
 /** A request together with what was worked out about it; the same for requests that a connection repeats. */
@@ -69,6 +83,8 @@ export interface Ask {
   readonly path: string;
   /** `undefined` without Cache-Control. */
   readonly directives: RequestDirectives | undefined;
+  /** Another edge has sent the client here; it is not sent on again. */
+  readonly redirected: boolean;
   /** GET without condition or range: a hit is the whole representation. */
   readonly plain: boolean;
 }

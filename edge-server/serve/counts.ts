@@ -20,9 +20,13 @@ export class Counts {
   readonly faults: Record<UpstreamFault, number> = zeroes(EDGE_COUNTERS.upstream_faults_total.label.values);
   readonly waits: Record<WaitEnding<never>['kind'], number> = zeroes(EDGE_COUNTERS.collapsed_waits_total.label.values);
   readonly refusals: Record<Refusal, number> = zeroes(EDGE_COUNTERS.store_refused_total.label.values);
+  /** Requests shed, by the answer that they got. */
+  readonly shed: Record<(typeof EDGE_COUNTERS.shed_requests_total.label.values)[number], number> = zeroes(
+    EDGE_COUNTERS.shed_requests_total.label.values,
+  );
   upstreamRequests = 0;
   upstreamBytes = 0;
-  /** 5xx that this server made itself: no usable upstream, or a fault of its own. Not what an origin said, nor 504 to only-if-cached. */
+  /** 5xx that this server made itself: no usable upstream, or a fault of its own. Not what an origin said, nor 504 to only-if-cached, nor what was shed. */
   ownErrors = 0;
   aborted = 0;
   stored = 0;
@@ -68,6 +72,7 @@ export class Counts {
       purges_total: this.purges,
       compressed_responses_total: { ...this.codings },
       compression_saved_bytes_total: this.compressionSaved,
+      shed_requests_total: { ...this.shed },
     };
   }
 }

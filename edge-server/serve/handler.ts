@@ -19,6 +19,7 @@ import { Hits } from './hits.ts';
 import { maxForwards } from './max-forwards.ts';
 import { Refresh } from './refresh.ts';
 import { relay } from './relay.ts';
+import { shed, shedMiss, shedsAll, shedsMisses } from './shedding.ts';
 import { Turn } from './turn.ts';
 
 /** Makes the handler of a worker. */
@@ -70,6 +71,7 @@ class EdgeHandler {
     if (request.target === '*' || last) return this.#options(request, sink);
     const asked = askOf(request, this.#rule);
     if (!asked.ok) return this.#refuse(request, sink, 400, asked.reason);
+    if (shedsMisses(this.#context)) return shed(this.#context, asked.ask, sink, 'method');
     forwardAlone(this.#context, asked.ask, sink, { why: 'method', detail: undefined, outcome: 'pass' });
   }
 
@@ -81,7 +83,9 @@ class EdgeHandler {
     }
     if (!asked.ok) return this.#refuse(request, sink, 400, asked.reason);
     const { ask } = asked;
+    if (shedsAll(this.#context)) return shed(this.#context, ask, sink, 'bypass');
     // A body on GET means nothing that a key could hold: its client gets its own answer, and nobody else does.
+    if (request.body !== undefined && shedsMisses(this.#context)) return shed(this.#context, ask, sink, 'request');
     if (request.body !== undefined)
       return forwardAlone(this.#context, ask, sink, { why: 'request', detail: 'request-body', outcome: 'pass' });
     this.#lookUp(ask, sink);
@@ -116,6 +120,7 @@ class EdgeHandler {
       case 'stale-allowed':
         return this.#hits.stale(ask, sink, entry, now, 'max-stale');
       case 'stale-while-revalidate':
+        if (shedsMisses(this.#context)) return this.#hits.stale(ask, sink, entry, now, 'stale-while-revalidate');
         if (!this.#context.owns(ask.key)) return relay(this.#context, ask, sink);
         this.#hits.stale(ask, sink, entry, now, 'stale-while-revalidate');
         return Refresh.begin(this.#context, ask, entry, flightKey);
@@ -136,6 +141,7 @@ class EdgeHandler {
     sink: ResponseSink,
     miss: { why: ForwardedWhy; detail?: string | undefined; stale?: StoredEntry; flightKey: string },
   ): void {
+    if (shedMiss(this.#context, this.#hits, { ask, sink, why: miss.why, stale: miss.stale })) return;
     if (!this.#context.owns(ask.key)) return relay(this.#context, ask, sink);
     Turn.take(this.#context, this.#hits, {
       ask,

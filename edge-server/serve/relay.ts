@@ -9,6 +9,7 @@ import type { UpstreamCall, UpstreamFault, UpstreamHead, UpstreamListener } from
 import { type Ask, nameOf, type ServeContext } from './context.ts';
 import { failureAnswer, sendOwn } from './errors.ts';
 import { Pass } from './pass.ts';
+import { withMark } from './redirect-mark.ts';
 
 /** Says on the workers' own sockets who really asked; means nothing anywhere else. */
 const ASKED_BY = 'nearcast-asked-by';
@@ -57,7 +58,8 @@ class Relay implements UpstreamListener {
     fields.set('host', request.authority);
     const owner = this.#context.ownerOf(key);
     if (owner === undefined) return this.fail('connection_refused', 'no owner');
-    this.#call = owner.forward({ method: request.method, target: request.target, fields, body: undefined }, this);
+    const target = this.#ask.redirected ? withMark(request.target) : request.target;
+    this.#call = owner.forward({ method: request.method, target, fields, body: undefined }, this);
     this.#sink.onClose((whole) => {
       if (!whole) this.#call?.abort();
     });

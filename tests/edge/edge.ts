@@ -58,6 +58,8 @@ export class Edge {
       ['--workers', String(setup.workers ?? 1), '--profile', setup.profile ?? 'safe'],
       cacheDir === undefined ? [] : ['--cache-dir', cacheDir],
       ['--connections-per-client', '0'],
+      // Tests share the machine with others: its pauses are not what they are about.
+      ['--shed-misses-delay', '0', '--shed-all-delay', '0'],
       setup.more ?? [],
     ].flat();
     const child = spawn(process.execPath, [PROGRAM, ...args], {
