@@ -158,7 +158,7 @@ describe('an HTTP/2 client', () => {
     const goaway = new Promise<number>((resolve) => one.once('goaway', resolve));
     const closed = new Promise<void>((resolve) => one.once('close', () => resolve()));
     const flood = async () => {
-      while (!one.destroyed && !one.closed) {
+      for (let i = 0; i < 100 && !one.destroyed && !one.closed; i++) {
         const stream = one.request({ ':path': '/held', ':authority': 'limits.example.org' });
         stream.on('error', () => {});
         await new Promise<void>((resolve) => one.ping(() => resolve()));
