@@ -26,15 +26,7 @@ import { Upstreams, type UpstreamsOptions } from './upstream/upstreams.ts';
 /** Of a context, what all services have in common. */
 export type SharedContext = Omit<
   ServeContext,
-  | 'policy'
-  | 'upstreams'
-  | 'counts'
-  | 'popularity'
-  | 'slices'
-  | 'mayPurge'
-  | 'methods'
-  | 'compression'
-  | 'nextTarget'
+  'policy' | 'upstreams' | 'counts' | 'popularity' | 'slices' | 'mayPurge' | 'methods' | 'compression' | 'nextTarget'
 >;
 
 /** What is for no service, or for the one that has no name. */
