@@ -26,6 +26,8 @@ import type { Member } from './roster.ts';
 
 /** A stream's first window (RFC 9113 §6.5.2): a client may send so much of a body that nobody reads. */
 const UNREAD_BYTES = 65_535;
+/** For a client that floods to read why it is cut; the next tick but one at the latest. */
+const CONDEMNED_MILLIS = 500;
 
 type Context = Omit<ConnectionContext, 'handOver' | 'parser'>;
 
@@ -60,7 +62,7 @@ class Session implements Member {
   readonly #overhead: OverheadAllowance;
   #tickedMillis: number;
   /** Ended for a flood; cut soon, whether the client takes our GOAWAY or not. */
-  #condemnedMillis: number | undefined;
+  #condemned: { readonly sinceMillis: number; readonly bytesRead: number } | undefined;
   /** The last stream was cut because its client took or sent nothing; that client is not waited for as an idle one is. */
   #stuck = false;
 
@@ -93,8 +95,8 @@ class Session implements Member {
   tick(nowMillis: number): void {
     const { limits, counters, roster } = this.#context;
     this.#tickedMillis = nowMillis;
-    if (this.#condemnedMillis !== undefined) {
-      if (nowMillis - this.#condemnedMillis > limits.lingerMillis) this.destroy();
+    if (this.#condemned !== undefined) {
+      if (nowMillis - this.#condemned.sinceMillis > CONDEMNED_MILLIS) this.destroy();
       return;
     }
     this.#resets.refill(nowMillis);
@@ -180,8 +182,9 @@ class Session implements Member {
     if (!stream.aborted && stream.rstCode === constants.NGHTTP2_NO_ERROR) return;
     if (stream.rstCode === constants.NGHTTP2_INTERNAL_ERROR) return;
     if (this.#resets.take(1) || this.#session.destroyed || this.#context.limits.http2ResetBurst === 0) return;
+    if (this.#condemned !== undefined) return;
     this.#context.counters.resetFloods++;
-    this.#condemn('reset flood');
+    this.#condemn();
   }
 
   /** For a frame that costs more than its bytes: there may be thousands of them before the next tick. */
@@ -201,16 +204,26 @@ class Session implements Member {
   #look(): void {
     const { limits, counters } = this.#context;
     if (limits.http2OverheadBytes === 0 || this.#session.destroyed) return;
-    for (const watch of this.#open.values()) this.#creditBody(watch);
     const { bytesRead, bytesWritten } = this.#socket;
+    if (this.#condemned !== undefined) {
+      if (bytesRead - this.#condemned.bytesRead > limits.http2OverheadBytes) this.destroy();
+      return;
+    }
+    for (const watch of this.#open.values()) this.#creditBody(watch);
     if (this.#overhead.within(this.#tickedMillis, bytesRead, bytesWritten)) return;
     counters.overheadFloods++;
-    this.#condemn('overhead flood');
+    this.#condemn();
   }
 
-  #condemn(reason: string): void {
-    this.#condemnedMillis = this.#context.roster.nowMillis;
-    this.#session.destroy(new Error(reason), constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  /**
+   * GOAWAY with `ENHANCE_YOUR_CALM`; open streams end, nghttp2 ignores new ones without a word to us, and a later tick cuts
+   * the connection. Not at once: a client that is still sending meets the reset of a closed socket and loses what it has
+   * not read, so that two of three never learned why (RFC 9112 §9.6 says so of HTTP/1.1).
+   */
+  #condemn(): void {
+    this.#condemned = { sinceMillis: this.#context.roster.nowMillis, bytesRead: this.#socket.bytesRead };
+    this.#session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    for (const stream of [...this.#open.keys()]) stream.close(constants.NGHTTP2_CANCEL);
   }
 }
 

@@ -88,10 +88,12 @@ export class Roster {
   #timer: Timer | undefined;
   #emptied: (() => void) | undefined;
   /**
-   * Time of the last tick. A moment noted with it lies up to one tick before the truth, and a deadline is over when
-   * more than its length has passed between two ticks: so it comes up to one tick late and never early.
+   * What members note as the moment of something that happens now: the end of the running tick, less a millisecond so
+   * that exact ticks count whole. No clock is read for it. A deadline that counts from it comes up to one tick late, and
+   * early only by as much as a tick was late. (With the tick's beginning it was a whole tick early: real ticks lie a
+   * little more than `tickMillis` apart, so an idle time of one tick was over for who had been idle for a moment.)
    */
-  nowMillis: number;
+  nowMillis = 0;
   draining = false;
   #pressure = NO_PRESSURE;
   /** `HttpLimits.idleMillis`, or less while memory is short; 0 for no limit. */
@@ -101,11 +103,12 @@ export class Roster {
     this.#limits = limits;
     this.#clock = clock;
     this.#counters = counters;
-    this.nowMillis = clock.monotonic();
+    this.#note(clock.monotonic());
     this.idleMillis = limits.idleMillis;
   }
 
   start(): void {
+    this.#note(this.#clock.monotonic());
     this.#timer ??= this.#clock.every(this.#limits.tickMillis, () => this.#tick());
   }
 
@@ -194,8 +197,13 @@ export class Roster {
   }
 
   #tick(): void {
-    this.nowMillis = this.#clock.monotonic();
-    for (const member of this.#members) member.tick(this.nowMillis);
+    const nowMillis = this.#clock.monotonic();
+    this.#note(nowMillis);
+    for (const member of this.#members) member.tick(nowMillis);
+  }
+
+  #note(nowMillis: number): void {
+    this.nowMillis = nowMillis + this.#limits.tickMillis - 1;
   }
 }
 

@@ -117,6 +117,22 @@ export class Edge {
     while ((await loads()) === before);
   }
 
+  /** Waits until it has written such a line, or one that it had written before. */
+  async wrote(line: RegExp, millis?: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const look = () => {
+      if (line.test(this.output())) resolve();
+    };
+    // After the listener that keeps the output.
+    for (const stream of [this.#child.stdout!, this.#child.stderr!]) stream.on('data', look);
+    look();
+    try {
+      await within(promise, `a line like ${line}`, millis);
+    } finally {
+      for (const stream of [this.#child.stdout!, this.#child.stderr!]) stream.off('data', look);
+    }
+  }
+
   /** One series of `/metrics`; undefined where there is none. */
   async metric(series: string): Promise<number | undefined> {
     const { text } = await ask(this.adminPort, '/metrics');

@@ -9,7 +9,7 @@ import { Origin } from './origin.ts';
 export { type Answer, ask, begin, cacheStatus, rawClient } from './client.ts';
 export { Edge } from './edge.ts';
 export { Origin, type Plain, type Reply, type Seen } from './origin.ts';
-export { gate, within } from './within.ts';
+export { eventually, gate, within } from './within.ts';
 
 export interface Bench {
   readonly origin: Origin;

@@ -14,6 +14,19 @@ export async function within<T>(work: Promise<T>, what: string, millis = DEADLIN
   }
 }
 
+/** Looks until it holds. For what an edge reports once a second: in between, the processors are for others. */
+export async function eventually(
+  condition: () => Promise<boolean>,
+  what: string,
+  millis = DEADLINE_MILLIS,
+): Promise<void> {
+  const deadline = performance.now() + millis;
+  while (!(await condition())) {
+    if (performance.now() > deadline) throw new Error(`not within ${millis} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
 /** Something that others wait for until it is opened. */
 export interface Gate {
   readonly opened: Promise<void>;
