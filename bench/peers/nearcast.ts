@@ -1,4 +1,4 @@
-/** Ours: its defaults, logs off, no limit of requests on a connection (the peers have theirs off too). */
+/** Ours: its defaults, logs off, no limit of requests on a connection and no shedding (the peers have none either). */
 import { join } from 'node:path';
 import { DISK_BYTES, freePort, MEMORY_BYTES, type Peer, serverCpus, startPinned } from './peer.ts';
 
@@ -13,6 +13,7 @@ export const nearcast: Peer = {
     const [port, tlsPort, admin] = [await freePort(), await freePort(), await freePort()];
     const argv = ['edge', '--listen', `127.0.0.1:${port}`, '--admin', `127.0.0.1:${admin}`, '--upstream', upstream];
     argv.push('--workers', String(scenario.cores), '--requests-per-connection', '0');
+    argv.push('--shed-misses-delay', '0', '--shed-all-delay', '0');
     argv.push('--cache-dir', folder, '--disk', String(DISK_BYTES));
     argv.push('--memory', String(scenario.from === 'disk' ? LEAST_MEMORY_BYTES : MEMORY_BYTES));
     if (scenario.protocol !== 'http')
