@@ -21,5 +21,7 @@ export function connectionLimits(options: EdgeOptions): Partial<HttpLimits> {
     http2Streams: options.http2Streams,
     http2ResetBurst: options.http2Resets,
     http2ResetsPerSecond: options.http2ResetRate,
+    http2OverheadBytes: options.http2Overhead,
+    http2OverheadBytesPerSecond: options.http2OverheadRate,
   };
 }

@@ -90,6 +90,18 @@ export const LIMIT_OPTIONS = {
     min: 0,
     help: 'Resets a second by which that allowance grows again.',
   },
+  http2Overhead: {
+    kind: 'bytes',
+    default: 64 * KiB,
+    min: 0,
+    help: 'What an HTTP/2 client may send at once beside requests and bodies (PING, SETTINGS, empty frames); more is ENHANCE_YOUR_CALM; 0 for no limit.',
+  },
+  http2OverheadRate: {
+    kind: 'bytes',
+    default: 8 * KiB,
+    min: 0,
+    help: 'Bytes a second by which that allowance grows again.',
+  },
   nextTarget: {
     kind: 'url',
     default: undefined,

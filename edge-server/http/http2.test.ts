@@ -242,8 +242,8 @@ test('a client that resets too many streams is told to calm down, and the next c
     stream.close(constants.NGHTTP2_CANCEL);
   }
   expect(await goaway).toBe(constants.NGHTTP2_ENHANCE_YOUR_CALM);
-  // The next look at its deadlines cuts it, whatever it still sends.
-  clock.advance(1_000);
+  // It had time to read that, and is cut whatever it still sends.
+  clock.advance(2_000);
   await eventually(() => listener.counters.resetFloods === 1 && listener.counters.open === 0);
 });
 
@@ -301,6 +301,7 @@ test('a client that sends much beside requests is told to calm down, at once for
     again();
   });
   expect(await calm).toBe(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  pinged.clock.advance(2_000);
   await eventually(() => pinged.listener.counters.overheadFloods === 1 && pinged.listener.counters.open === 0);
 
   const silent = await secure(echo, limits);
