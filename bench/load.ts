@@ -3,7 +3,7 @@
  * h2load (`h2load.ts`) speaks HTTP/2 and keeps a fixed rate; autocannon, here, needs nothing installed and ends at about
  * 50 k.
  */
-import { execFile } from 'node:child_process';
+import { type ExecFileException, execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import autocannon from 'autocannon';
 import { Fault } from '../runtime/errors.ts';
@@ -105,9 +105,11 @@ export async function pinnedLoad(
     }));
   } catch (error) {
     options.signal.throwIfAborted();
-    throw new Fault('load', `${program} failed: ${(error as Error).message}`, {
+    const { code, signal, killed, message } = error as ExecFileException;
+    const how = killed === true ? `did not end (${signal})` : `failed (${code}): ${message}`;
+    throw new Fault('load', `${program} ${how}`, {
       source: 'operator',
-      fix: `install ${program}`,
+      fix: code === 'ENOENT' || code === 127 ? `install ${program}` : 'run the row again with --only',
     });
   }
   const times = /(\d+)m([\d.]+)s (\d+)m([\d.]+)s\s*$/.exec(stdout);

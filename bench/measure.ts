@@ -12,7 +12,7 @@ import { type Loader, type Measured, missPath } from './load.ts';
 import { loadCpus, type Peer, type Running } from './peers/peer.ts';
 import { cpuSecondsBetween, sampleCpu } from './process-cpu.ts';
 import { isLarge, type Scenario } from './scenarios.ts';
-import { figureOf, median, type Round, type ServerResult } from './verdict.ts';
+import { figureOf, median, type Round, type ServerResult, type Trial } from './verdict.ts';
 
 export interface Rig {
   /** On a file system of memory. */
@@ -33,7 +33,7 @@ export interface Rig {
 interface Server {
   readonly peer: Peer;
   readonly setting: string;
-  readonly tried: Readonly<Record<string, number>>;
+  readonly tried: Readonly<Record<string, Trial>>;
   readonly running: Running;
   readonly client: Client;
   readonly folder: string;
@@ -41,8 +41,8 @@ interface Server {
   storedShare: number | undefined;
 }
 
-const TRIALS = 2;
-const TRIAL_SECONDS = 1;
+/** To warm up, to try a setting, to find the rate for latency. */
+const SHORT = { seconds: 1, rate: undefined } as const;
 /** Load of the latency rows: well below where queues form. */
 const LOAD_SHARE = 0.7;
 const STORED_SAMPLE = 64;
@@ -78,28 +78,29 @@ export async function measureRow(rig: Rig, peers: readonly Peer[], scenario: Sce
 async function atItsBest(rig: Rig, peer: Peer, scenario: Scenario): Promise<Server> {
   const settings = peer.settings(scenario);
   if (!rig.tryAll || settings.length === 1) return started(rig, peer, settings[0]!, scenario);
-  const tried: Record<string, number> = {};
+  const tried: Record<string, Trial> = {};
   const faults: unknown[] = [];
   for (const setting of settings) {
     let server: Server | undefined;
     try {
       server = await started(rig, peer, setting, scenario);
-      for (let trial = 0; trial < TRIALS; trial++) {
-        const load = { seconds: TRIAL_SECONDS, rate: undefined, tag: randomUUID().slice(0, 8) };
-        const round = await oneRound(rig, server.running, { ...scenario, figure: 'rate' }, load);
-        tried[setting] = Math.round(Math.max(tried[setting] ?? 0, figureOf({ ...scenario, figure: 'rate' }, round)));
-      }
+      const full: Scenario = { ...scenario, figure: 'rate' };
+      const round = await oneRound(rig, server.running, full, { ...SHORT, tag: 'trial' });
+      tried[setting] = {
+        figure: Math.round(figureOf(full, round)),
+        cpuMicros: Math.round(round.serverMicrosPerRequest),
+      };
     } catch (error) {
       // A setting that this version or this kernel lacks is worth nothing; the others are tried.
       rig.signal.throwIfAborted();
       faults.push(error);
-      tried[setting] = 0;
+      tried[setting] = { figure: 0, cpuMicros: undefined };
     } finally {
       if (server !== undefined) await stopped(server);
     }
   }
   if (faults.length === settings.length) throw faults[0];
-  const best = settings.reduce((a, b) => (tried[b]! > tried[a]! ? b : a));
+  const best = settings.reduce((a, b) => (tried[b]!.figure > tried[a]!.figure ? b : a));
   return { ...(await started(rig, peer, best, scenario)), tried };
 }
 
@@ -117,8 +118,7 @@ async function started(rig: Rig, peer: Peer, setting: string, scenario: Scenario
   const server = { peer, setting, tried: {}, running, client, folder, rounds: [], storedShare: undefined };
   try {
     await client.fill(scenario);
-    if (rig.tryAll)
-      await oneRound(rig, running, { ...scenario, figure: 'rate' }, { seconds: 1, rate: undefined, tag: 'warm' });
+    if (rig.tryAll) await oneRound(rig, running, { ...scenario, figure: 'rate' }, { ...SHORT, tag: 'warm' });
   } catch (error) {
     await stopped(server);
     throw error;
@@ -135,10 +135,10 @@ async function stopped({ client, running, folder }: Server): Promise<void> {
 /** 70 % of what the weaker server can. */
 async function sharedRate(rig: Rig, servers: readonly Server[], scenario: Scenario): Promise<number> {
   const most = servers.map(() => [] as number[]);
-  for (let trial = 0; trial < (rig.tryAll ? TRIALS + 1 : 1); trial++)
+  for (let trial = 0; trial < (rig.tryAll ? 3 : 1); trial++)
     for (const [i, { running }] of servers.entries()) {
-      const full = { seconds: TRIAL_SECONDS, rate: undefined, tag: '' };
-      most[i]!.push((await oneRound(rig, running, { ...scenario, figure: 'rate' }, full)).requestsPerSecond);
+      const round = await oneRound(rig, running, { ...scenario, figure: 'rate' }, { ...SHORT, tag: 'rate' });
+      most[i]!.push(round.requestsPerSecond);
     }
   return LOAD_SHARE * Math.min(...most.map(median));
 }
@@ -199,7 +199,7 @@ function toRound(
   };
 }
 
-/** Asks again for some of the second half of a round's misses: what was stored does not reach the origin. */
+/** Asks again for some of a round's misses: what was stored does not reach the origin. */
 async function storedShare(
   rig: Rig,
   server: Server,
@@ -207,12 +207,11 @@ async function storedShare(
   tag: string,
   requests: number,
 ): Promise<number> {
+  // Of the first half: the load's end cuts off as many as there are connections, some of which waited long.
+  const half = Math.max(1, requests >> 1);
+  const count = Math.min(STORED_SAMPLE, half);
+  const paths = Array.from({ length: count }, (_, i) => missPath(scenario, tag, half - Math.floor((i * half) / count)));
   const before = await rig.origin.asked();
-  const count = Math.min(STORED_SAMPLE, Math.max(1, requests >> 1));
-  // The last hundredth may still be in the hands of connections that the generator closed.
-  const paths = Array.from({ length: count }, (_, i) =>
-    missPath(scenario, tag, Math.max(1, Math.ceil(requests * (0.5 + (0.49 * i) / count)))),
-  );
   await server.client.ask(scenario, paths);
   return 1 - ((await rig.origin.asked()) - before) / count;
 }

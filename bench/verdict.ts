@@ -18,11 +18,18 @@ export interface Round {
   readonly originCores: number | undefined;
 }
 
+/** One setting in a short run. */
+export interface Trial {
+  /** Bytes/s of large bodies, else requests/s; 0 where it failed. */
+  readonly figure: number;
+  /** The server's CPU time per request; none where it failed. */
+  readonly cpuMicros: number | undefined;
+}
+
 export interface ServerResult {
   readonly server: string;
   readonly setting: string;
-  /** The row's figure in short trials of each setting (bytes/s of large bodies, else requests/s); 0 where it failed. */
-  readonly tried: Readonly<Record<string, number>>;
+  readonly tried: Readonly<Record<string, Trial>>;
   readonly rounds: readonly Round[];
   /** Of misses asked for again, the share that was stored. */
   readonly storedShare: number | undefined;
