@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import type { BenchOrigin } from './bench-origin.ts';
 import { type Client, openClient } from './client.ts';
 import { byH2load } from './h2load.ts';
-import { type Loader, type Measured, missPath } from './load.ts';
+import { byAutocannon, type Loader, type Measured, missPath } from './load.ts';
 import { loadCpus, type Peer, type Running } from './peers/peer.ts';
 import { cpuSecondsBetween, sampleCpu } from './process-cpu.ts';
 import { isLarge, type Scenario } from './scenarios.ts';
@@ -60,7 +60,8 @@ export async function measureRow(rig: Rig, peers: readonly Peer[], scenario: Sce
         const tag = randomUUID().slice(0, 8);
         const one = await oneRound(rig, server.running, scenario, { seconds: rig.seconds, rate, tag });
         server.rounds.push(one);
-        if (scenario.from === 'miss' && round === rig.rounds - 1)
+        // autocannon makes up its URLs itself: what it asked for can't be asked for again.
+        if (scenario.from === 'miss' && round === rig.rounds - 1 && rig.loader !== byAutocannon)
           server.storedShare = await storedShare(rig, server, scenario, tag, one.requests);
       }
   } finally {

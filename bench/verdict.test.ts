@@ -80,6 +80,13 @@ describe('figures prove nothing', () => {
       1,
       'did not reach the origin',
     ],
+    [
+      'when nobody looked whether misses were stored',
+      'miss-1k',
+      round(100, { originRequests: 200 }),
+      undefined,
+      'not known',
+    ],
     ['when misses were not stored', 'miss-1k', round(100, { originRequests: 200 }), 0.5, '50 % of misses stored'],
   ])('%s', (_, name, one, storedShare, doubt) => {
     const peer = name.startsWith('miss') ? theirs : result('nginx', [round(10)]);

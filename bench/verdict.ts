@@ -31,7 +31,7 @@ export interface ServerResult {
   readonly setting: string;
   readonly tried: Readonly<Record<string, Trial>>;
   readonly rounds: readonly Round[];
-  /** Of misses asked for again, the share that was stored. */
+  /** Of misses asked for again, the share that was stored; none where the load can't name them. */
   readonly storedShare: number | undefined;
 }
 
@@ -117,8 +117,9 @@ function doubtsOf(scenario: Scenario, result: ServerResult): string[] {
   if (scenario.from !== 'miss' && asked > 0) doubts.push(`${asked} hits reached the origin`);
   if (scenario.from === 'miss' && asked < sum((round) => round.requests))
     doubts.push('misses did not reach the origin');
-  if (scenario.from === 'miss' && (result.storedShare ?? 0) < STORED_AT_LEAST)
-    doubts.push(`${Math.round((result.storedShare ?? 0) * 100)} % of misses stored`);
+  if (scenario.from === 'miss' && result.storedShare === undefined) doubts.push('not known whether misses were stored');
+  else if (scenario.from === 'miss' && result.storedShare! < STORED_AT_LEAST)
+    doubts.push(`${Math.round(result.storedShare! * 100)} % of misses stored`);
   const others = medianOf(result, (round) => (round.loadCores ?? 0) + (round.originCores ?? 0))!;
   const own = medianOf(result, (round) => round.serverCores)!;
   if (scenario.cores === 1 && scenario.figure === 'rate' && others > BUSY && own < BUSY)
