@@ -116,7 +116,10 @@ export class Shelves {
       const wanted = () => pending.shelf.holds(entry);
       const done = async (outcome: WriteOutcome) => {
         if (outcome.kind === 'stored') {
-          if (wanted()) pending.shelf.version = entry.version;
+          if (wanted()) {
+            pending.shelf.version = entry.version;
+            this.#leaveToDisk(shelf, entry);
+          }
         } else if (wanted()) await this.#takeBack(pending, entry);
         this.#over(pending);
         resolve(outcome);
@@ -125,6 +128,16 @@ export class Shelves {
     });
     pending.tail = outcome;
     return outcome;
+  }
+
+  /**
+   * A body that has a place of its own on the disk stays in memory from its second use on: most are asked for once, and
+   * keeping those costs what is wanted more, and the collector a round for each 64 MiB.
+   */
+  #leaveToDisk(shelf: KeyShelf, entry: Entry): void {
+    if (entry.place?.kind !== 'extent' || shelf.uses > 0 || this.#memory.peek(shelf.key) !== shelf) return;
+    this.#options.uses.touch(shelf.hash.readUInt32LE(0));
+    this.#memory.drop(shelf.key);
   }
 
   #batchOf(volume: Volume): PutBatch {
