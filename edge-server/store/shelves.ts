@@ -116,10 +116,7 @@ export class Shelves {
       const wanted = () => pending.shelf.holds(entry);
       const done = async (outcome: WriteOutcome) => {
         if (outcome.kind === 'stored') {
-          if (wanted()) {
-            pending.shelf.version = entry.version;
-            this.#leaveToDisk(shelf, entry);
-          }
+          if (wanted()) this.#leaveToDisk(shelf, entry);
         } else if (wanted()) await this.#takeBack(pending, entry);
         this.#over(pending);
         resolve(outcome);
@@ -135,6 +132,7 @@ export class Shelves {
    * keeping those costs what is wanted more, and the collector a round for each 64 MiB.
    */
   #leaveToDisk(shelf: KeyShelf, entry: Entry): void {
+    shelf.version = entry.version;
     if (entry.place?.kind !== 'extent' || shelf.uses > 0 || this.#memory.peek(shelf.key) !== shelf) return;
     this.#options.uses.touch(shelf.hash.readUInt32LE(0));
     this.#memory.drop(shelf.key);
