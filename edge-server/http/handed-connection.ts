@@ -108,7 +108,7 @@ export class HandedConnection implements Member {
 
   /** Node has written what it takes for the last answer; it does not know of a refusal that is due behind it. */
   nodeEnds(): void {
-    if (this.#refusal === undefined || this.response?.shouldKeepAlive !== true) this.lingeringClose();
+    if (this.last || this.#refusal === undefined || this.response?.shouldKeepAlive !== true) this.lingeringClose();
   }
 
   /** Ends our side and gives the client a while to stop sending, so that a reset does not overtake the answer. */
