@@ -147,6 +147,8 @@ export class HandedConnection implements Member {
       }
       return;
     }
+    // Nothing is due, and nothing more will be: node may not have noticed when answers and the client's end crossed.
+    if (this.last || (this.socket.readableEnded && this.#waiting.length === 0)) return this.lingeringClose();
     if (!this.#heading && bytesRead !== this.#bytesRead) {
       this.#heading = true;
       this.#sinceMillis = nowMillis;
