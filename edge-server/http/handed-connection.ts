@@ -136,6 +136,10 @@ export class HandedConnection implements Member {
       return this.destroy();
     }
     if (this.open > 0) {
+      // Requests take turns, so that the open one is node's first: where it has no socket, one before it was never answered.
+      const { response } = this;
+      if (response?.writableEnded === true && !response.writableFinished && response.socket === null)
+        return this.destroy();
       // A body that is being read and does not come any more.
       const waits = this.body !== undefined && !this.body.complete && this.body.readableFlowing === true;
       if (!waits || bytesRead !== this.#bytesRead) {
