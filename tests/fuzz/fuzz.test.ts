@@ -1,12 +1,12 @@
 /**
- * A fifth of the million that `.ci/run` sends (`npm run fuzz`), with another seed each time. A failure prints the seed
- * and the connection: `npm run fuzz -- --seed N --only CONNECTION`.
+ * A fifth of the million of `npm run fuzz`, with one seed, so that a failure is of the change and not of the draw. By hand with
+ * other seeds; a failure prints the seed and the connection: `npm run fuzz -- --seed N --only CONNECTION`.
  */
 import { expect, test } from 'vitest';
 import { fuzz } from './fuzz.ts';
 
 test('two hundred thousand random and mutated requests leave the workers alive, right, and no larger', async () => {
-  const seed = Date.now() % 0x7fff_ffff;
+  const seed = 329_843_591;
   process.stdout.write(`fuzz: seed ${seed}\n`);
   const result = await fuzz({ seed, requests: 200_000 });
   expect(result.complaints, `seed ${seed}`).toEqual([]);
