@@ -7,8 +7,9 @@ import { crc32 } from 'node:zlib';
 import type { WriteOutcome } from './contract.ts';
 import type { Entry, KeyShelf } from './entry.ts';
 import type { Extent } from './extents.ts';
-import { encodeResponse, type Place } from './row.ts';
+import type { Place } from './row.ts';
 import type { Appended } from './shared-extent.ts';
+import { encoded } from './shelf-rows.ts';
 import type { Volume } from './volume.ts';
 
 /** Rows in one transaction at most, and bytes of their bodies: a failed write costs no more than these. */
@@ -164,15 +165,5 @@ export class PutBatch {
     const fresh = new Set<Extent>();
     for (const { extent } of placed) if (extent !== undefined && !extent.registered) fresh.add(extent);
     await Promise.all(Array.from(fresh, (extent) => this.#volume.index.registerExtent(extent)));
-  }
-}
-
-/** A response with more fields or tags than a row can count is not stored. */
-function encoded(entry: Entry, place: Place, inline: Buffer | undefined): Buffer | undefined {
-  try {
-    return encodeResponse(entry.response, place, inline);
-  } catch (error) {
-    if (error instanceof RangeError) return undefined;
-    throw error;
   }
 }

@@ -130,7 +130,7 @@ export class ShelfRows {
 const FAILED: Written<never> = { kind: 'refused', why: 'volume-failed' };
 
 /** A response with more fields or tags than a row can count is not stored. */
-function encoded(entry: Entry, place: Place, inline: Buffer | undefined): Buffer | undefined {
+export function encoded(entry: Entry, place: Place, inline: Buffer | undefined): Buffer | undefined {
   try {
     return encodeResponse(entry.response, place, inline);
   } catch (error) {
